@@ -1,0 +1,110 @@
+# Two commands matter: `make demo` shows it running, `make test` proves it.
+# Each makes its own virtual environment in .venv from the lock files; only Python 3.11+ is needed.
+
+PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+VENV    := .venv
+BIN     := $(VENV)/bin
+PHENIX  := $(BIN)/python -m phenix
+RUNTIME := $(VENV)/.runtime
+DEV     := $(VENV)/.dev
+PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types imports docs docs-check proto proto-check web web-check bench lock clean
+
+help:
+	@echo "make demo [SECONDS=30]  stand-in terminal, ingest and serve on a fresh store; prints the address"
+	@echo "make test               every test, with the coverage gates"
+	@echo "make check              lint, formatting, types, import contracts, rules, generated files"
+	@echo "make bench              the figures of bench/, as JSON and a table"
+	@echo "make docs proto web     write generated pages, gRPC stubs, the built page"
+	@echo "make lock               resolve the dependencies again"
+
+# -- environments: what runs Phenix, and what else its developers need
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): requirements.lock | $(BIN)/python
+	$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
+	@touch $@
+
+$(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ $(RUNTIME)
+
+# -- running
+
+demo: $(RUNTIME)
+	$(PHENIX) demo $(if $(SECONDS),--seconds $(SECONDS))
+
+bench: $(DEV)
+	$(BIN)/python -m bench
+
+# -- proving; the gates print nothing when they hold, so that pytest's summary is the last line
+
+GATES := \
+	85=phenix/* \
+	95=phenix/dsl/*,phenix/engine/targets/*,phenix/engine/enrich/*
+
+test: $(DEV)
+	@$(BIN)/pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@for gate in $(foreach g,$(GATES),'$(g)'); do \
+		$(BIN)/coverage report --include="$${gate#*=}" --fail-under="$${gate%%=*}" > $(VENV)/coverage.txt \
+		|| { cat $(VENV)/coverage.txt; echo "coverage of $${gate#*=} is below $${gate%%=*} %"; exit 1; }; done
+
+check: lint types imports rules docs-check proto-check web-check
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+imports: $(DEV)
+	$(BIN)/lint-imports
+
+.PHONY: rules
+rules: $(DEV)
+	$(PHENIX) lint rules
+
+docs-check: $(DEV)
+	$(PHENIX) docs --check
+
+proto-check: $(DEV)
+	@rm -rf $(VENV)/proto && mkdir -p $(VENV)/proto
+	@$(MAKE) --no-print-directory proto STUBS=$(VENV)/proto
+	diff -r --exclude=__pycache__ --exclude=__init__.py $(VENV)/proto phenix/server/_pb
+
+# Needs Node, which Python users never do; without npm the committed page is taken as it is.
+web-check:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory web PAGE=$(CURDIR)/$(VENV)/page \
+		&& diff -r $(VENV)/page phenix/server/static && echo "the built page is the committed one"; \
+	else echo "web-check skipped: npm is not installed"; fi
+
+# -- generating
+
+STUBS ?= phenix/server/_pb
+PAGE  ?= $(CURDIR)/phenix/server/static
+
+docs: $(DEV)
+	$(PHENIX) docs
+
+proto: $(DEV)
+	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=$(STUBS) --pyi_out=$(STUBS) \
+		--grpc_python_out=$(STUBS) $$(find proto -name '*.proto' | sort)
+
+web:
+	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build -- --outDir $(PAGE) --emptyOutDir
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--custom-compile-command "make lock" pyproject.toml
+
+lock: $(DEV)
+	$(LOCK) $(UPGRADE) --output-file requirements.lock
+	$(LOCK) $(UPGRADE) --group dev --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) data bench/results dist

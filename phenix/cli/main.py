@@ -1,0 +1,71 @@
+"""The ``phenix`` command: the table of command groups, and the one place that ends a command.
+
+A group is a module with ``add(commands)``, which registers subcommands with
+``set_defaults(run=function)``; ``run(args)`` returns the exit code and finds the settings in
+``args.settings``. Groups import what they run inside the function, so that any command starts fast.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Final
+
+from phenix import __version__
+from phenix.cli.command import UNUSABLE, CommandError
+from phenix.config import SettingsError, load
+
+__all__ = ["GROUPS", "main", "parser"]
+
+GROUPS: Final = ("demo", "terminal", "ingest", "serve", "read", "lint", "docs")
+"""Modules of ``phenix.cli`` in the order their commands are listed."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line, every group registered."""
+    top = argparse.ArgumentParser(
+        prog="phenix",
+        description="The US options tape as tagged rows that people query and watch.",
+        epilog="Exit status: 0 done, 1 findings, 2 could not run. Settings: see docs/settings.md.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"phenix {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for name in GROUPS:
+        if importlib.util.find_spec(f"phenix.cli.{name}"):
+            importlib.import_module(f"phenix.cli.{name}").add(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Wrong usage exits with 2 from argparse itself."""
+    args = parser().parse_args(argv)
+    try:
+        args.settings = load(os.environ)
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except CommandError as error:
+        return _refuse(str(error), error.code)
+    except SettingsError as error:
+        return _refuse("\n".join(error.problems))
+    except KeyboardInterrupt:
+        return 130  # what shells report of a command that was interrupted
+    except BrokenPipeError:
+        # The reader of our output left, as `head` does; the interpreter must not flush into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # noqa: BLE001 - the outermost frame: a crash must not exit with 1, which means findings
+        traceback.print_exc()
+        return UNUSABLE
+    return code
+
+
+def _refuse(message: str, code: int = UNUSABLE) -> int:
+    for line in message.splitlines():
+        print(f"phenix: {line}", file=sys.stderr)
+    return code

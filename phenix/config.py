@@ -1,0 +1,199 @@
+"""The settings: one table, read from the environment and an optional TOML file, strictly.
+
+Every command checks them before it starts: an unknown ``PHENIX_*`` name, a bad URL or a number
+out of range is refused with a message naming the setting. The TOML file that ``PHENIX_CONFIG``
+names holds the same names as top-level keys; the environment wins over it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "load"]
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; ``problems`` holds one sentence for each, naming the setting."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values every part is built from, one attribute per row of :data:`SETTINGS`."""
+
+    config: Path | None
+    store: str
+    universe: Path | None
+    ingest_symbols: tuple[str, ...]
+    host: str
+    port: int
+    grpc_port: int
+    metrics_port: int | None
+    base_url: str
+    stream_url: str
+    health_path: str
+    connect_timeout_ms: int
+    read_timeout_ms: int
+    retry_max: int
+    retry_base_ms: int
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A row of the table.
+
+    ``parse`` turns text into the value, or raises ValueError saying what is expected instead.
+    """
+
+    name: str
+    attribute: str
+    default: str
+    parse: Callable[[str], Any]
+    help: str
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if text.isascii() and text.isdigit() and low <= int(text) <= high:
+            return int(text)
+        raise ValueError(f"a whole number from {low} to {high}")
+
+    return parse
+
+
+def _optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: parse(text) if text else None
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    expected = f"a URL such as {schemes[0]}://127.0.0.1:25503 ({' or '.join(schemes)}, host, no credentials)"
+
+    def parse(text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            _ = parts.port  # raises on a port that is no number or above 65535
+        except ValueError:
+            raise ValueError(expected) from None
+        clean = text.isprintable() and " " not in text and "@" not in parts.netloc
+        if parts.scheme in schemes and parts.hostname and clean and not parts.query and not parts.fragment:
+            return text.rstrip("/")
+        raise ValueError(expected)
+
+    return parse
+
+
+def _store(text: str) -> str:
+    scheme, _, path = text.partition(":")
+    if scheme == "sqlite" and path and path != ":memory:" and "\0" not in path:
+        return text
+    raise ValueError("sqlite:PATH, a file that ingest and serve both reach")
+
+
+def _path_of_url(text: str) -> str:
+    if text.startswith("/") and text.isprintable() and " " not in text:
+        return text
+    raise ValueError("a path that begins with /")
+
+
+def _symbols(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip().upper() for name in text.split(",") if name.strip())
+    if all(name.replace(".", "").replace("/", "").isalnum() and len(name) <= 12 for name in names):
+        return names
+    raise ValueError("symbols separated by commas, such as SPY,QQQ")
+
+
+def _host(text: str) -> str:
+    if text and text.isprintable() and not set(text) & set(" /@"):
+        return text
+    raise ValueError("a host name or address, such as 127.0.0.1")
+
+
+_PORT = _integer(0, 65535)
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting("PHENIX_CONFIG", "config", "", _optional(Path), "TOML file with any of these names as top-level keys."),
+    Setting("PHENIX_STORE", "store", "sqlite:data/phenixflow.sqlite", _store,
+            "The store that ingest writes and serve reads."),
+    Setting("PHENIX_UNIVERSE", "universe", "", _optional(Path),
+            "File of symbols to subscribe, one a line; empty means the packaged top 200."),
+    Setting("INGEST_SYMBOLS", "ingest_symbols", "", _symbols,
+            "Symbols to subscribe, separated by commas; overrides PHENIX_UNIVERSE."),
+    Setting("PHENIX_HOST", "host", "127.0.0.1", _host, "Address `phenix serve` binds to."),
+    Setting("PHENIX_PORT", "port", "8600", _PORT, "Port of the page, REST and SSE; 0 takes a free one."),
+    Setting("PHENIX_GRPC_PORT", "grpc_port", "8601", _PORT, "Port of gRPC; 0 takes a free one."),
+    Setting("PHENIX_METRICS_PORT", "metrics_port", "", _optional(_PORT),
+            "Port of ingest's own /metrics and /health; empty means none, 0 takes a free one."),
+    Setting("THETADATA_BASE_URL", "base_url", "http://127.0.0.1:25503", _url("http", "https"),
+            "The terminal's REST address."),
+    Setting("THETADATA_STREAM_URL", "stream_url", "ws://127.0.0.1:25520/v1/events", _url("ws", "wss"),
+            "The terminal's WebSocket."),
+    Setting("THETADATA_HEALTH_PATH", "health_path", "/v3/terminal/mdds/status", _path_of_url,
+            "Path asked to see whether the terminal is connected."),
+    Setting("THETADATA_CONNECT_TIMEOUT_MS", "connect_timeout_ms", "8000", _integer(1, 600_000),
+            "Longest wait for a connection to the terminal, ms."),
+    Setting("THETADATA_READ_TIMEOUT_MS", "read_timeout_ms", "20000", _integer(1, 3_600_000),
+            "Longest wait for an answer of the terminal, ms."),
+    Setting("THETADATA_RETRY_MAX", "retry_max", "5", _integer(0, 100), "Times a failed request is tried again."),
+    Setting("THETADATA_RETRY_BASE_MS", "retry_base_ms", "200", _integer(1, 60_000),
+            "First back-off, ms; doubled each time, with full jitter."),
+    Setting("THETADATA_CONCURRENCY", "concurrency", "4", _integer(1, 64), "Requests to the terminal at a time."),
+)  # fmt: skip
+"""Each setting once; docs/settings.md is generated from this table."""
+
+_NOT_SETTINGS: Final = frozenset({"PHENIX_TAPES"})
+"""``PHENIX_*`` names that are somebody else's: where the test-suite finds real captures."""
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read every setting from ``environ`` and the TOML file it names.
+
+    Raises SettingsError with every problem found, not just the first.
+    """
+    problems: list[str] = []
+    file = _from_file(environ["PHENIX_CONFIG"], problems) if environ.get("PHENIX_CONFIG") else {}
+    names = [setting.name for setting in SETTINGS]
+    ours = {name for name in environ if name.startswith("PHENIX_")} - _NOT_SETTINGS
+    problems += [f"{name} is not a setting{_did_you_mean(name, names)}" for name in sorted(ours.difference(names))]
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = environ.get(setting.name) or file.get(setting.name) or setting.default
+        try:
+            values[setting.attribute] = setting.parse(text)
+        except ValueError as error:
+            problems.append(f"{setting.name} is {text!r}; expected {error}")
+    if problems:
+        raise SettingsError(tuple(problems))
+    return Settings(**values)
+
+
+def _from_file(path: str, problems: list[str]) -> dict[str, str]:
+    names = [setting.name for setting in SETTINGS if setting.name != "PHENIX_CONFIG"]
+    try:
+        table = tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        problems.append(f"PHENIX_CONFIG is {path!r}, which cannot be read: {error}")
+        return {}
+    found: dict[str, str] = {}
+    for name, value in table.items():
+        if name not in names:
+            problems.append(f"{name} in {path} is not a setting{_did_you_mean(name, names)}")
+        elif isinstance(value, bool) or not isinstance(value, str | int):
+            problems.append(f"{name} in {path} is {value!r}; expected a string or a whole number")
+        else:
+            found[name] = str(value)
+    return found
+
+
+def _did_you_mean(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, 1, 0.75)
+    return f"; did you mean {close[0]}?" if close else ""
