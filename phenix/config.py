@@ -170,7 +170,8 @@ def load(environ: Mapping[str, str]) -> Settings:
         try:
             values[setting.attribute] = setting.parse(text)
         except ValueError as error:
-            problems.append(f"{setting.name} is {text!r}; expected {error}")
+            shown = repr(text) if "@" not in text else "not shown, for it may hold a password"
+            problems.append(f"{setting.name} is {shown}; expected {error}")
     if problems:
         raise SettingsError(tuple(problems))
     return Settings(**values)

@@ -1,0 +1,56 @@
+"""The generated pages: what they say is what the program runs on, and staleness is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from phenix.cli.docs import PAGES
+from phenix.cli.main import main
+from phenix.config import SETTINGS
+from phenix.engine.flow import FIELDS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_committed_pages_are_current(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["docs", "--check", "--out", str(ROOT / "docs")]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_written_folder_is_current_until_a_page_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / "docs"
+    assert main(["docs", "--out", str(out)]) == 0
+    assert sorted(p.name for p in out.iterdir()) == sorted(PAGES)
+    assert main(["docs", "--check", "--out", str(out)]) == 0
+    page = out / "settings.md"
+    page.write_text(page.read_text("utf-8").replace("8600", "8601"), "utf-8")
+    (out / "fields.md").unlink()
+    capsys.readouterr()
+    assert main(["docs", "--check", "--out", str(out)]) == 1
+    assert capsys.readouterr().out == (
+        f"{out / 'fields.md'} is out of date; write it again with `phenix docs`\n"
+        f"{page} is out of date; write it again with `phenix docs`\n"
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["docs", "--out", str(file / "docs")]) == 2
+    assert capsys.readouterr().err.startswith(f"phenix: {file / 'docs'}")
+
+
+def test_every_field_and_setting_is_on_its_page() -> None:
+    fields, settings = PAGES["fields.md"](), PAGES["settings.md"]()
+    assert [f.name for f in FIELDS if f.filterable and f"| `{f.name}` |" not in fields] == []
+    assert [f.json for f in FIELDS if f.json and f"| `{f.json}` |" not in fields] == []
+    assert [s.name for s in SETTINGS if f"| `{s.name}` |" not in settings] == []
+
+
+def test_the_changelog_knows_this_version() -> None:
+    from phenix import __version__
+
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert f"## [{__version__}]" in changelog
