@@ -1,0 +1,335 @@
+"""The client's end of the terminal's WebSocket: batches of decoded frames, and what happened to the line.
+
+The reading task only moves messages into a bounded queue. When the queue is full it stops reading
+for up to ``patience_s`` (the terminal then feels back-pressure); after that messages are dropped,
+counted and told as :class:`Overflow`, never silently. Decoding happens in the consumer's turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from phenix.ingest.terminal.protocol import (
+    ADDED,
+    BadFrame,
+    Contract,
+    Frame,
+    ReqResponse,
+    Request,
+    decode,
+    encode_request,
+)
+
+__all__ = ["Batch", "Connected", "Disconnected", "Event", "Overflow", "Settled", "Stream", "Subscription"]
+
+BURST: Final = 50
+BURST_GAP_S: Final = 0.005
+"""Requests are paced: bursts of 50 with 5 ms between, as a client SDK does."""
+STATUS_SILENCE_S: Final = 5.0
+UNANSWERED: Final = "TIMEOUT"
+
+
+class Subscription(NamedTuple):
+    """One stream: ``TRADE`` or ``QUOTE`` of a contract, or of everything where ``contract`` is None."""
+
+    req_type: str
+    contract: Contract | None
+    sec_type: str = "OPTION"
+    """Used for bulk streams only; a contract knows its own."""
+
+
+class Connected(NamedTuple):
+    """The socket is open (again); ``at`` is UTC milliseconds."""
+
+    at: int
+    attempt: int
+
+
+class Disconnected(NamedTuple):
+    """The socket closed, or could not be opened; a new attempt follows."""
+
+    at: int
+    reason: str
+
+
+class Overflow(NamedTuple):
+    """Messages that were dropped because the consumer did not keep up."""
+
+    at: int
+    messages: int
+
+
+class Settled(NamedTuple):
+    """Every request sent so far was answered, or timed out; ``refused`` holds the terminal's word for each."""
+
+    at: int
+    subscribed: int
+    refused: tuple[tuple[Subscription, str], ...]
+
+
+Event = Connected | Disconnected | Overflow | Settled
+
+
+class Batch(NamedTuple):
+    """What arrived since the last batch, in order of arrival."""
+
+    received_at: int
+    """UTC milliseconds when the first of it arrived."""
+    items: list[Frame | BadFrame | Event]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Stream:
+    """A connection that keeps itself up: ``async with Stream(url) as stream: async for batch in stream``.
+
+    Reconnects with exponential back-off and full jitter, and asks again for everything wanted with
+    ids that keep growing; closes a connection that carried no STATUS for five seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        queue_messages: int = 100_000,
+        batch_messages: int = 5_000,
+        patience_s: float = 3.0,
+        status_silence_s: float = STATUS_SILENCE_S,
+        ping_interval_s: float = 25.0,
+        answer_timeout_s: float = 30.0,
+        backoff_base_s: float = 0.2,
+        backoff_cap_s: float = 15.0,
+        connect_timeout_s: float = 8.0,
+        clock: Callable[[], int] = _now_ms,
+        seed: int | None = None,
+    ) -> None:
+        self._url = url
+        self._queue_limit = queue_messages
+        self._batch_limit = batch_messages
+        self._patience = patience_s
+        self._status_silence = status_silence_s
+        self._ping_interval = ping_interval_s
+        self._answer_timeout = answer_timeout_s
+        self._backoff_base, self._backoff_cap = backoff_base_s, backoff_cap_s
+        self._connect_timeout = connect_timeout_s
+        self._clock = clock
+        self._random = random.Random(seed)  # noqa: S311 -- jitter, not secrets
+
+        self._queue: deque[bytes | Event] = deque()
+        self._first_at = 0
+        self._filled = asyncio.Event()
+        self._room = asyncio.Event()
+        self._wanted: dict[Subscription, None] = {}
+        self._changed = asyncio.Event()
+        self._next_id = 0
+        self._pending: dict[int, tuple[Subscription, bool]] = {}
+        self._answered = asyncio.Event()
+        self._heard = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._ended = False
+
+        self.dropped = 0
+        """Messages dropped for want of room, in all."""
+        self.connected = False
+        self.outcomes: dict[Subscription, str] = {}
+        """The terminal's last word on each wanted stream; ``TIMEOUT`` when it gave none."""
+
+    @property
+    def queued(self) -> int:
+        """Messages waiting for the consumer."""
+        return len(self._queue)
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="terminal-stream")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the socket; what was received before can still be iterated."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._ended = True
+        self._filled.set()
+
+    def want(self, subscriptions: Iterable[Subscription]) -> None:
+        """Replace the set of wanted streams; requests for the difference follow, in the given order."""
+        self._wanted = dict.fromkeys(subscriptions)
+        self.outcomes = {key: word for key, word in self.outcomes.items() if key in self._wanted}
+        self._changed.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Batch:
+        await asyncio.sleep(0)  # the reader gets its turn even when the queue is never empty
+        queue = self._queue
+        while not queue:
+            if self._ended:
+                raise StopAsyncIteration
+            self._filled.clear()
+            await self._filled.wait()
+        received_at = self._first_at
+        items: list[Frame | BadFrame | Event] = []
+        for _ in range(min(len(queue), self._batch_limit)):
+            message = queue.popleft()
+            if type(message) is bytes:
+                items.extend(decode(message))
+            else:
+                items.append(message)
+        self._first_at = self._clock()
+        self._room.set()
+        return Batch(received_at, items)
+
+    def _put(self, message: bytes | Event) -> None:
+        if not self._queue:
+            self._first_at = self._clock()
+            self._filled.set()
+        self._queue.append(message)
+
+    async def _run(self) -> None:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                ws = await connect(
+                    self._url,
+                    compression=None,
+                    proxy=None,
+                    open_timeout=self._connect_timeout,
+                    ping_interval=self._ping_interval,
+                    close_timeout=1,
+                    max_queue=4096,
+                )
+            except (OSError, WebSocketException, TimeoutError) as error:
+                reason = f"cannot connect to {self._url}: {str(error) or type(error).__name__}"
+            else:
+                opened = time.monotonic()
+                self._put(Connected(self._clock(), attempt))
+                self.connected = True
+                try:
+                    reason = await self._serve(ws)
+                finally:
+                    self.connected = False
+                if time.monotonic() - opened > self._status_silence:
+                    attempt = 0  # a line that held a while starts over; one that is thrown out at once backs off
+            self._put(Disconnected(self._clock(), reason))
+            await asyncio.sleep(
+                self._random.random() * min(self._backoff_cap, self._backoff_base * 2 ** min(attempt, 16))
+            )
+
+    async def _serve(self, ws: ClientConnection) -> str:
+        self._heard = time.monotonic()
+        self._pending.clear()
+        watchdog = asyncio.create_task(self._watch(ws), name="terminal-watchdog")
+        sender = asyncio.create_task(self._send(ws), name="terminal-sender")
+        try:
+            await self._read(ws)
+        except ConnectionClosed as closed:
+            silent = watchdog.done() and not watchdog.cancelled()
+            return f"no STATUS for {self._status_silence:g} s" if silent else f"connection closed: {closed}"
+        finally:
+            for task in (watchdog, sender):
+                task.cancel()
+            await asyncio.gather(watchdog, sender, return_exceptions=True)
+            # A terminal that stopped reading must not delay the next attempt: one second at most.
+            await ws.close()
+        raise AssertionError("the reader only ends with its connection")
+
+    async def _read(self, ws: ClientConnection) -> None:
+        queue, limit = self._queue, self._queue_limit
+        dropped = 0
+        while True:
+            message = await ws.recv(decode=False)
+            if b'"STATUS"' in message:
+                self._heard = time.monotonic()
+            if b'"REQ_RESPONSE"' in message:
+                self._answers(message)
+            if len(queue) >= limit and not (not dropped and await self._wait_for_room()):
+                dropped += 1
+                self.dropped += 1
+                continue
+            if dropped:
+                self._put(Overflow(self._clock(), dropped))
+                dropped = 0
+            self._put(message)
+
+    async def _wait_for_room(self) -> bool:
+        self._room.clear()
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._room.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._heard = time.monotonic()  # nobody listened meanwhile: that silence was ours
+        return True
+
+    def _answers(self, message: bytes) -> None:
+        for frame in decode(message):
+            if isinstance(frame, ReqResponse) and (asked := self._pending.pop(frame.req_id, None)) is not None:
+                subscription, add = asked
+                if add and subscription in self._wanted:
+                    self.outcomes[subscription] = frame.response
+        if not self._pending:
+            self._answered.set()
+
+    async def _watch(self, ws: ClientConnection) -> None:
+        while (left := self._heard + self._status_silence - time.monotonic()) > 0:
+            await asyncio.sleep(left)  # noqa: ASYNC110 -- a deadline that moves, not a condition to be told of
+        ws.transport.abort()
+
+    async def _send(self, ws: ClientConnection) -> None:
+        asked: dict[Subscription, None] = {}
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                self._changed.clear()
+                wanted = self._wanted
+                changes = [(key, False) for key in asked if key not in wanted]
+                changes += [(key, True) for key in wanted if key not in asked]
+                if changes:
+                    self._answered.clear()
+                for n, (subscription, add) in enumerate(changes, 1):
+                    self._pending[self._next_id] = (subscription, add)
+                    request = _request(self._next_id, subscription, add=add)
+                    self._next_id += 1
+                    await ws.send(encode_request(request))
+                    if n % BURST == 0:
+                        await asyncio.sleep(BURST_GAP_S)
+                asked = dict.fromkeys(wanted)
+                if changes:
+                    await self._settle()
+                await self._changed.wait()
+
+    async def _settle(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._answer_timeout):
+                await self._answered.wait()
+        for subscription, add in self._pending.values():
+            if add and subscription in self._wanted:
+                self.outcomes[subscription] = UNANSWERED
+        self._pending.clear()
+        words = [(key, self.outcomes.get(key, UNANSWERED)) for key in self._wanted]
+        refused = tuple((key, word) for key, word in words if word != ADDED)
+        self._put(Settled(self._clock(), len(words) - len(refused), refused))
+
+
+def _request(req_id: int, subscription: Subscription, *, add: bool) -> Request:
+    contract = subscription.contract
+    if contract is None:
+        return Request("STREAM_BULK", req_id, subscription.sec_type, subscription.req_type, add)
+    return Request("STREAM", req_id, contract.security_type, subscription.req_type, add, contract)
