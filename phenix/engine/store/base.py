@@ -1,0 +1,283 @@
+"""What the store is, whatever database keeps it: records, protocols, errors, addresses.
+
+The store is the log: one writer appends prints and gives each its ``seq``, any number of readers
+follow by ``seq``. A row is a sequence in the order of :data:`phenix.engine.flow.STORED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from phenix.engine.flow import Row
+
+__all__ = [
+    "ENRICHED_STREAM",
+    "SNIPPET_BYTES",
+    "Appended",
+    "Batch",
+    "Checkpoint",
+    "DeadLetter",
+    "OpenInterest",
+    "Problem",
+    "Reader",
+    "RuleVersion",
+    "StoreError",
+    "StoreTimeout",
+    "UnderlyingQuote",
+    "Writer",
+    "sqlite_path",
+]
+
+ENRICHED_STREAM: Final = "enriched"
+"""Name of the checkpoint that says up to which seq rows are enriched."""
+
+SNIPPET_BYTES: Final = 4096
+"""Most of a refused record that is kept."""
+
+
+class Problem(StrEnum):
+    """Why the store could not do what was asked."""
+
+    ADDRESS = "address"
+    MISSING = "missing"
+    LOCKED = "locked"
+    READ_ONLY = "read-only"
+    FULL = "full"
+    CORRUPT = "corrupt"
+    FOREIGN = "foreign"
+    NEWER = "newer"
+    OLDER = "older"
+    IO = "io"
+    TIMEOUT = "timeout"
+
+
+class StoreError(Exception):
+    """The store is not usable; the message says what, where and what to do."""
+
+    def __init__(self, problem: Problem, message: str) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.message = message
+
+
+class StoreTimeout(StoreError):  # noqa: N818 - the caller asks about the deadline
+    """A statement passed its deadline and was stopped."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Problem.TIMEOUT, message)
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlyingQuote:
+    """A quote of an underlying as received, prices in ten-thousandths of a dollar."""
+
+    symbol: str
+    ts_utc: int
+    bid: int
+    ask: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenInterest:
+    """Open interest of a contract for a date, as of ``ts_utc``."""
+
+    root: str
+    expiration: int
+    strike: int
+    right: str
+    date: int
+    ts_utc: int
+    open_interest: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not become a row.
+
+    ``stream`` is where it came from (``import``, ``terminal``), ``place`` the position there (``file:line``; None
+    where there is none), ``reason`` a short code, ``detail`` one sentence, ``snippet`` the first
+    :data:`SNIPPET_BYTES` bytes of it. The same letter from the same place is kept once.
+    """
+
+    stream: str
+    place: str | None
+    reason: str
+    detail: str
+    snippet: bytes
+    at_utc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a stream has come; ``watermark`` is the stream's own words."""
+
+    stream: str
+    watermark: str
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction stores: prints with the inputs they were stored with, and how far the stream came.
+
+    ``rows`` are raw rows in the order they shall be numbered; their seq is None. An empty ``stream`` moves no
+    checkpoint.
+    """
+
+    rows: Sequence[Row] = ()
+    quotes: Sequence[UnderlyingQuote] = ()
+    open_interest: Sequence[OpenInterest] = ()
+    dead_letters: Sequence[DeadLetter] = ()
+    stream: str = ""
+    watermark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What came of a batch: the new rows with their seq, and how many were already there."""
+
+    rows: list[tuple[Any, ...]]
+    duplicates: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleVersion:
+    """A stored rule bundle; ``activated_seq`` is the last seq tagged by the version before it."""
+
+    version_id: str
+    config_json: str
+    checksum: str
+    is_active: bool
+    created_at: int
+    activated_at: int | None
+    activated_seq: int | None
+
+
+class Reader(Protocol):
+    """Reads, never writes, and stops at a deadline (StoreTimeout)."""
+
+    def execute(self, sql: str, params: Sequence[Any] = (), *, timeout_s: float | None = None) -> list[tuple[Any, ...]]:
+        """All rows of one statement."""
+        ...
+
+    def watermark(self) -> int:
+        """Largest enriched seq; 0 when there is none."""
+        ...
+
+    def raw_watermark(self) -> int:
+        """Largest raw seq; 0 when there is none."""
+        ...
+
+    def raw_rows(self, after_seq: int, limit: int) -> list[tuple[Any, ...]]:
+        """Raw rows after a seq, in seq order."""
+        ...
+
+    def session_raw(self, session_date: int, before_seq: int) -> Iterator[tuple[Any, ...]]:
+        """Raw rows of a session with a smaller seq, in seq order."""
+        ...
+
+    def rows_after(self, seq: int, limit: int) -> list[tuple[Any, ...]]:
+        """Whole rows after a seq, in seq order."""
+        ...
+
+    def row(self, trade_ts_utc: int, trade_id: int) -> tuple[Any, ...] | None:
+        """The whole row of a print, or None."""
+        ...
+
+    def cancelled_between(self, after_seq: int, upto_seq: int) -> list[tuple[Any, ...]]:
+        """Whole rows taken back by a cancel in (after_seq, upto_seq], by the cancel's seq."""
+        ...
+
+    def current_session(self) -> int | None:
+        """Latest session date with rows."""
+        ...
+
+    def dead_letters(self, *, after_id: int = 0, limit: int = 1000) -> list[tuple[int, DeadLetter]]:
+        """Dead letters with their number, oldest first."""
+        ...
+
+    def dead_letter_counts(self) -> dict[str, int]:
+        """Dead letters by reason."""
+        ...
+
+    def checkpoint(self, stream: str) -> Checkpoint | None:
+        """How far a stream has come."""
+        ...
+
+    def underlying_quotes(self, symbol: str, from_utc: int, upto_utc: int) -> list[UnderlyingQuote]:
+        """Quotes of an underlying with from <= time <= upto, oldest first."""
+        ...
+
+    def open_interest(self, from_date: int, upto_date: int) -> Iterator[OpenInterest]:
+        """Open interest of the dates, oldest first."""
+        ...
+
+    def rule_version(self, version_id: str | None = None) -> RuleVersion | None:
+        """The active rule version, or the one named."""
+        ...
+
+    def rule_versions(self) -> list[RuleVersion]:
+        """Every stored rule version, oldest first."""
+        ...
+
+    def changed(self) -> bool:
+        """Whether another connection committed since the last call (cheap)."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection; closing twice is fine."""
+        ...
+
+
+class Writer(Protocol):
+    """The one writer. Each method is one transaction: all of it is stored or none."""
+
+    @property
+    def reads(self) -> Reader:
+        """The writer's own view, including what it just stored."""
+        ...
+
+    def append(self, batch: Batch) -> Appended:
+        """Store a batch; prints already stored are counted and left alone."""
+        ...
+
+    def append_enriched(
+        self,
+        rows: Sequence[Sequence[Any]],
+        cancels: Sequence[tuple[int, int]] = (),
+        contract_stats: Iterable[Sequence[Any]] = (),
+        symbol_stats: Iterable[Sequence[Any]] = (),
+    ) -> None:
+        """Store enriched rows (seq, then the enriched values), mark cancelled originals, move the checkpoint."""
+        ...
+
+    def put_rule_version(self, version: RuleVersion, *, activate: bool = False, now_utc: int = 0) -> None:
+        """Keep a rule version; with ``activate`` it becomes the active one from the next enriched row on."""
+        ...
+
+    def close(self) -> None:
+        """Release the store; closing twice is fine."""
+        ...
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a store address such as ``sqlite:data/phenixflow.sqlite``.
+
+    Raises StoreError for any other address.
+    """
+    scheme, colon, rest = url.partition(":")
+    if not colon or scheme.lower() != "sqlite":
+        raise StoreError(
+            Problem.ADDRESS,
+            f"store address {url!r} is not understood: write sqlite:PATH, as in sqlite:data/flow.sqlite",
+        )
+    path = rest.removeprefix("//")
+    if not path or "\0" in path:
+        raise StoreError(Problem.ADDRESS, f"store address {url!r} names no file: write sqlite:PATH")
+    return Path(path).expanduser()

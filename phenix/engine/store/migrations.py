@@ -1,0 +1,69 @@
+"""Numbered, forward-only steps from an empty database to the present schema.
+
+A step is never edited once released. Tables are created from the catalog as it stands, so a step that adds a
+field's column finds it already there in a new database and leaves it alone (:func:`add_column`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from phenix.engine.flow import BY_NAME, Part
+from phenix.engine.store.schema import ENRICHED_TABLE, INDEXES, RAW_TABLE, TABLES, column, column_sql
+
+__all__ = ["LATEST", "MIGRATIONS", "Connection", "Migration", "add_column", "migrate"]
+
+
+class Connection(Protocol):
+    """The part of a database connection a step needs."""
+
+    def execute(self, statements: str, bindings: Any = ..., /) -> Iterable[Any]:
+        """Run one statement."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step: its number, what it does, and how."""
+
+    version: int
+    name: str
+    apply: Callable[[Connection], None]
+
+
+def _create(connection: Connection) -> None:
+    for statement in (*TABLES, *INDEXES):
+        connection.execute(statement)
+
+
+def add_column(name: str) -> Callable[[Connection], None]:
+    """A step that adds the column of a (nullable) catalog field where it is missing."""
+
+    def apply(connection: Connection) -> None:
+        field = BY_NAME[name]
+        table = RAW_TABLE if field.part is Part.RAW else ENRICHED_TABLE
+        present = {row[0] for row in connection.execute(f"SELECT name FROM pragma_table_info('{table}')")}
+        if column(field) not in present:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column_sql(field)}")
+
+    return apply
+
+
+MIGRATIONS: Final = (Migration(1, "tables and indexes", _create),)
+
+LATEST: Final = MIGRATIONS[-1].version
+
+
+def migrate(connection: Connection, from_version: int, now_utc: int) -> None:
+    """Apply every later step; the caller holds the transaction."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations"
+        " (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
+    )
+    for step in MIGRATIONS:
+        if step.version > from_version:
+            step.apply(connection)
+            connection.execute("INSERT INTO schema_migrations VALUES (?, ?, ?)", (step.version, step.name, now_utc))
+            connection.execute(f"PRAGMA user_version = {step.version}")

@@ -1,0 +1,107 @@
+"""The tables: columns of the two row tables come from the catalog, the rest stand here.
+
+Every index written live is right-edge (it grows at its end, or at the end of one symbol's range): others belong
+to sealed sessions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from phenix.dsl.types import Kind
+from phenix.engine.flow import ENRICHED, RAW, STORED, Field
+
+__all__ = [
+    "ENRICHED_TABLE",
+    "FROM_ROWS",
+    "INDEXES",
+    "INSERT_ENRICHED",
+    "INSERT_RAW",
+    "RAW_TABLE",
+    "SELECT_RAW",
+    "SELECT_STORED",
+    "TABLES",
+    "column",
+    "column_sql",
+]
+
+RAW_TABLE: Final = "option_trades"
+ENRICHED_TABLE: Final = "option_trade_enriched"
+
+FROM_ROWS: Final = f"{ENRICHED_TABLE} e JOIN {RAW_TABLE} t ON t.seq = e.seq"
+"""FROM clause under which Field.sql is valid."""
+
+_SQL_TYPES: Final = {
+    Kind.RATIO: "REAL",
+    Kind.PERCENT: "REAL",
+    Kind.ENUM: "TEXT",
+    Kind.SYMBOL: "TEXT",
+    Kind.TEXT: "TEXT",
+}
+
+
+def column(field: Field) -> str:
+    """Name of a stored field's column."""
+    return field.column or field.name
+
+
+def column_sql(field: Field) -> str:
+    """A stored field as a column definition."""
+    kind = _SQL_TYPES.get(field.type.kind, "INTEGER")
+    if field.name == "seq":
+        return '"seq" INTEGER PRIMARY KEY'
+    return f'"{column(field)}" {kind}' + ("" if field.nullable else " NOT NULL")
+
+
+def _names(fields: tuple[Field, ...]) -> str:
+    return ", ".join(f'"{column(field)}"' for field in fields)
+
+
+TABLES: Final = (
+    f"CREATE TABLE {RAW_TABLE} ({', '.join(map(column_sql, RAW))}) STRICT",
+    f"CREATE TABLE {ENRICHED_TABLE} (seq INTEGER PRIMARY KEY, {', '.join(map(column_sql, ENRICHED))}) STRICT",
+    """CREATE TABLE contract_stats_intraday (
+        symbol TEXT NOT NULL, root TEXT NOT NULL, expiration INTEGER NOT NULL, strike INTEGER NOT NULL,
+        "right" TEXT NOT NULL, session_date INTEGER NOT NULL,
+        day_volume INTEGER NOT NULL, oi INTEGER, last_trade_ts INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+        PRIMARY KEY (session_date, root, expiration, strike, "right")) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE symbol_stats_intraday (
+        symbol TEXT NOT NULL, session_date INTEGER NOT NULL, minute_bucket_et INTEGER NOT NULL,
+        vol_1m INTEGER NOT NULL, vol_baseline_15m REAL, open_window_baseline REAL, bullish_ratio_15m REAL,
+        updated_at INTEGER NOT NULL,
+        PRIMARY KEY (session_date, symbol, minute_bucket_et)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE underlying_quotes (
+        symbol TEXT NOT NULL, ts_utc INTEGER NOT NULL, bid INTEGER NOT NULL, ask INTEGER NOT NULL,
+        source TEXT NOT NULL,
+        PRIMARY KEY (symbol, ts_utc, bid, ask, source)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE open_interest (
+        root TEXT NOT NULL, expiration INTEGER NOT NULL, strike INTEGER NOT NULL, "right" TEXT NOT NULL,
+        date INTEGER NOT NULL, ts_utc INTEGER NOT NULL, open_interest INTEGER NOT NULL,
+        PRIMARY KEY (date, root, expiration, strike, "right", ts_utc)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE filter_rule_versions (
+        version_id TEXT PRIMARY KEY, config_json TEXT NOT NULL, checksum TEXT NOT NULL,
+        is_active INTEGER NOT NULL CHECK (is_active IN (0, 1)),
+        created_at INTEGER NOT NULL, activated_at INTEGER, activated_seq INTEGER) STRICT""",
+    """CREATE TABLE ingest_checkpoints (
+        stream_name TEXT PRIMARY KEY, watermark TEXT NOT NULL, updated_at INTEGER NOT NULL) STRICT""",
+    """CREATE TABLE ingest_dead_letter (
+        id INTEGER PRIMARY KEY, stream_name TEXT NOT NULL, place TEXT, reason TEXT NOT NULL, detail TEXT NOT NULL,
+        snippet BLOB NOT NULL, at_utc INTEGER NOT NULL) STRICT""",
+)
+
+INDEXES: Final = (
+    f"CREATE UNIQUE INDEX option_trades_identity ON {RAW_TABLE} (trade_ts_utc, trade_id)",
+    f"CREATE INDEX option_trades_symbol ON {RAW_TABLE} (symbol, seq)",
+    f"CREATE INDEX option_trades_session ON {RAW_TABLE} (session_date, seq)",
+    f"""CREATE INDEX option_trade_enriched_cancelled ON {ENRICHED_TABLE} (cancelled_seq)
+        WHERE cancelled_seq IS NOT NULL""",
+    "CREATE UNIQUE INDEX filter_rule_versions_active ON filter_rule_versions (is_active) WHERE is_active = 1",
+    "CREATE UNIQUE INDEX ingest_dead_letter_once ON ingest_dead_letter (stream_name, place, reason, snippet)",
+)
+
+INSERT_RAW: Final = f"INSERT INTO {RAW_TABLE} ({_names(RAW)}) VALUES ({', '.join('?' * len(RAW))})"
+INSERT_ENRICHED: Final = (
+    f"INSERT INTO {ENRICHED_TABLE} (seq, {_names(ENRICHED)}) VALUES ({', '.join('?' * (len(ENRICHED) + 1))})"
+)
+SELECT_RAW: Final = f"SELECT {', '.join(field.sql for field in RAW)} FROM {RAW_TABLE} t"
+SELECT_STORED: Final = f"SELECT {', '.join(field.sql for field in STORED)} FROM {FROM_ROWS}"

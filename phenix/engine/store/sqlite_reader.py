@@ -1,0 +1,152 @@
+"""Reading a SQLite store: every statement has a deadline, none can write."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from phenix.engine.flow import INDEX
+from phenix.engine.store.base import Checkpoint, DeadLetter, OpenInterest, RuleVersion, UnderlyingQuote
+from phenix.engine.store.schema import ENRICHED_TABLE, RAW_TABLE, SELECT_RAW, SELECT_STORED
+from phenix.engine.store.sqlite_guard import guarded
+
+__all__ = ["SqliteReader"]
+
+_DEADLINE_STEPS: Final = 2_000
+"""Virtual machine steps between looks at the clock: some tens of microseconds."""
+
+_PAGE: Final = 10_000
+
+
+class SqliteReader:
+    """Implements :class:`phenix.engine.store.base.Reader`.
+
+    One connection, usable from several threads one at a time (a statement waits for the one before it); open several
+    readers for reads side by side.
+    """
+
+    def __init__(self, connection: apsw.Connection, path: Path, timeout_s: float | None) -> None:
+        self._connection = connection
+        self._path = path
+        self._timeout_s = timeout_s
+        self._mutex = threading.Lock()
+        self._deadline = float("inf")
+        self._data_version: int | None = None
+        connection.set_progress_handler(self._late, _DEADLINE_STEPS)
+
+    def execute(self, sql: str, params: Sequence[Any] = (), *, timeout_s: float | None = None) -> list[tuple[Any, ...]]:
+        """All rows of one statement; raises StoreTimeout past its deadline."""
+        limit = self._timeout_s if timeout_s is None else timeout_s
+        with self._mutex, guarded(self._path):
+            self._deadline = float("inf") if limit is None else time.monotonic() + limit
+            try:
+                return list(self._connection.execute(sql, params))
+            finally:
+                self._deadline = float("inf")
+
+    def watermark(self) -> int:
+        """Largest enriched seq; 0 when there is none."""
+        return int(self.execute(f"SELECT coalesce(max(seq), 0) FROM {ENRICHED_TABLE}")[0][0])
+
+    def raw_watermark(self) -> int:
+        """Largest raw seq; 0 when there is none."""
+        return int(self.execute(f"SELECT coalesce(max(seq), 0) FROM {RAW_TABLE}")[0][0])
+
+    def raw_rows(self, after_seq: int, limit: int) -> list[tuple[Any, ...]]:
+        """Raw rows after a seq, in seq order."""
+        return self.execute(f"{SELECT_RAW} WHERE t.seq > ? ORDER BY t.seq LIMIT ?", (after_seq, limit))
+
+    def session_raw(self, session_date: int, before_seq: int) -> Iterator[tuple[Any, ...]]:
+        """Raw rows of a session with a smaller seq, in seq order; fetched in pages."""
+        sql = f"{SELECT_RAW} WHERE t.session_date = ? AND t.seq > ? AND t.seq < ? ORDER BY t.seq LIMIT ?"
+        after = 0
+        while page := self.execute(sql, (session_date, after, before_seq, _PAGE)):
+            yield from page
+            after = page[-1][INDEX["seq"]]
+
+    def rows_after(self, seq: int, limit: int) -> list[tuple[Any, ...]]:
+        """Whole rows after a seq, in seq order."""
+        return self.execute(f"{SELECT_STORED} WHERE e.seq > ? ORDER BY e.seq LIMIT ?", (seq, limit))
+
+    def row(self, trade_ts_utc: int, trade_id: int) -> tuple[Any, ...] | None:
+        """The whole row of a print, or None."""
+        found = self.execute(f"{SELECT_STORED} WHERE t.trade_ts_utc = ? AND t.trade_id = ?", (trade_ts_utc, trade_id))
+        return found[0] if found else None
+
+    def cancelled_between(self, after_seq: int, upto_seq: int) -> list[tuple[Any, ...]]:
+        """Whole rows taken back by a cancel in (after_seq, upto_seq], by the cancel's seq."""
+        sql = f"{SELECT_STORED} WHERE e.cancelled_seq > ? AND e.cancelled_seq <= ? ORDER BY e.cancelled_seq"
+        return self.execute(sql, (after_seq, upto_seq))
+
+    def current_session(self) -> int | None:
+        """Latest session date with rows."""
+        latest: int | None = self.execute(f"SELECT max(session_date) FROM {RAW_TABLE}")[0][0]
+        return latest
+
+    def dead_letters(self, *, after_id: int = 0, limit: int = 1000) -> list[tuple[int, DeadLetter]]:
+        """Dead letters with their number, oldest first."""
+        sql = (
+            "SELECT id, stream_name, place, reason, detail, snippet, at_utc"
+            " FROM ingest_dead_letter WHERE id > ? ORDER BY id LIMIT ?"
+        )
+        return [(row[0], DeadLetter(*row[1:])) for row in self.execute(sql, (after_id, limit))]
+
+    def dead_letter_counts(self) -> dict[str, int]:
+        """Dead letters by reason."""
+        return dict(self.execute("SELECT reason, count(*) FROM ingest_dead_letter GROUP BY reason ORDER BY reason"))
+
+    def checkpoint(self, stream: str) -> Checkpoint | None:
+        """How far a stream has come."""
+        sql = "SELECT stream_name, watermark, updated_at FROM ingest_checkpoints WHERE stream_name = ?"
+        found = self.execute(sql, (stream,))
+        return Checkpoint(*found[0]) if found else None
+
+    def underlying_quotes(self, symbol: str, from_utc: int, upto_utc: int) -> list[UnderlyingQuote]:
+        """Quotes of an underlying with from <= time <= upto, oldest first."""
+        sql = (
+            "SELECT symbol, ts_utc, bid, ask, source FROM underlying_quotes"
+            " WHERE symbol = ? AND ts_utc BETWEEN ? AND ? ORDER BY ts_utc"
+        )
+        return [UnderlyingQuote(*row) for row in self.execute(sql, (symbol, from_utc, upto_utc))]
+
+    def open_interest(self, from_date: int, upto_date: int) -> Iterator[OpenInterest]:
+        """Open interest of the dates, oldest first."""
+        sql = (
+            'SELECT root, expiration, strike, "right", date, ts_utc, open_interest FROM open_interest'
+            ' WHERE date BETWEEN ? AND ? ORDER BY date, root, expiration, strike, "right", ts_utc'
+        )
+        return (OpenInterest(*row) for row in self.execute(sql, (from_date, upto_date)))
+
+    def rule_version(self, version_id: str | None = None) -> RuleVersion | None:
+        """The active rule version, or the one named."""
+        for version in self.rule_versions():
+            if version.version_id == version_id or (version_id is None and version.is_active):
+                return version
+        return None
+
+    def rule_versions(self) -> list[RuleVersion]:
+        """Every stored rule version, oldest first."""
+        sql = (
+            "SELECT version_id, config_json, checksum, is_active, created_at, activated_at, activated_seq"
+            " FROM filter_rule_versions ORDER BY created_at, rowid"
+        )
+        return [RuleVersion(a, b, c, bool(d), e, f, g) for a, b, c, d, e, f, g in self.execute(sql)]
+
+    def changed(self) -> bool:
+        """Whether another connection committed since the last call (cheap); true the first time."""
+        version = int(self.execute("PRAGMA data_version")[0][0])
+        before, self._data_version = self._data_version, version
+        return before != version
+
+    def close(self) -> None:
+        """Release the connection; closing twice is fine."""
+        with self._mutex:
+            self._connection.close()
+
+    def _late(self) -> bool:
+        return time.monotonic() > self._deadline

@@ -1,0 +1,173 @@
+"""Writing a SQLite store: each method is one transaction, numbered by seq."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+import apsw
+
+from phenix.engine.flow import INDEX
+from phenix.engine.store.base import ENRICHED_STREAM, SNIPPET_BYTES, Appended, Batch, RuleVersion
+from phenix.engine.store.schema import ENRICHED_TABLE, INSERT_ENRICHED, INSERT_RAW, RAW_TABLE
+from phenix.engine.store.sqlite_guard import guarded
+from phenix.engine.store.sqlite_reader import SqliteReader
+
+__all__ = ["SqliteWriter"]
+
+_TS: Final = INDEX["trade_ts_utc"]
+_ID: Final = INDEX["trade_id"]
+
+_INSERT_QUOTE: Final = "INSERT OR IGNORE INTO underlying_quotes VALUES (?, ?, ?, ?, ?)"
+_INSERT_OI: Final = "INSERT OR REPLACE INTO open_interest VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT_LETTER: Final = (
+    "INSERT OR IGNORE INTO ingest_dead_letter (stream_name, place, reason, detail, snippet, at_utc)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+_PUT_CHECKPOINT: Final = "INSERT OR REPLACE INTO ingest_checkpoints VALUES (?, ?, ?)"
+_PUT_CONTRACT: Final = (
+    "INSERT OR REPLACE INTO contract_stats_intraday"
+    ' (symbol, root, expiration, strike, "right", session_date, day_volume, oi, last_trade_ts, updated_at)'
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_PUT_SYMBOL: Final = (
+    "INSERT OR REPLACE INTO symbol_stats_intraday"
+    " (symbol, session_date, minute_bucket_et, vol_1m, vol_baseline_15m, open_window_baseline, bullish_ratio_15m,"
+    " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class SqliteWriter:
+    """Implements :class:`phenix.engine.store.base.Writer`; opened by :func:`phenix.engine.store.sqlite.open_writer`."""
+
+    def __init__(self, connection: apsw.Connection, path: Path, lock: int) -> None:
+        self._connection = connection
+        self._path = path
+        self._lock: int | None = lock
+        self.reads = SqliteReader(connection, path, None)
+        self._last_seq = self.reads.raw_watermark()
+        latest = self.reads.execute(f"SELECT max(trade_ts_utc) FROM {RAW_TABLE}")[0][0]
+        self._last_ts: int = -1 if latest is None else latest
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def append(self, batch: Batch) -> Appended:
+        """Store a batch in one transaction; the new rows come back with their seq, in order."""
+        with self._transaction():
+            new = self._new_rows(batch.rows)
+            rows = [(seq, *row[1:]) for seq, row in enumerate(new, self._last_seq + 1)]
+            self._connection.executemany(INSERT_RAW, rows)
+            if batch.quotes:
+                quotes = ((q.symbol, q.ts_utc, q.bid, q.ask, q.source) for q in batch.quotes)
+                self._connection.executemany(_INSERT_QUOTE, quotes)
+            if batch.open_interest:
+                interest = (
+                    (o.root, o.expiration, o.strike, o.right, o.date, o.ts_utc, o.open_interest)
+                    for o in batch.open_interest
+                )
+                self._connection.executemany(_INSERT_OI, interest)
+            before = self._connection.total_changes()
+            if batch.dead_letters:
+                letters = (
+                    (d.stream, d.place, d.reason, d.detail, d.snippet[:SNIPPET_BYTES], d.at_utc)
+                    for d in batch.dead_letters
+                )
+                self._connection.executemany(_INSERT_LETTER, letters)
+            letters_kept = self._connection.total_changes() - before
+            if batch.stream:
+                self._put_checkpoint(batch.stream, batch.watermark)
+        if rows:
+            self._last_seq += len(rows)
+            self._last_ts = max(self._last_ts, *(row[_TS] for row in rows))
+        return Appended(rows, len(batch.rows) - len(rows), letters_kept)
+
+    def append_enriched(
+        self,
+        rows: Sequence[Sequence[Any]],
+        cancels: Sequence[tuple[int, int]] = (),
+        contract_stats: Iterable[Sequence[Any]] = (),
+        symbol_stats: Iterable[Sequence[Any]] = (),
+    ) -> None:
+        """Store enriched rows in one transaction.
+
+        ``rows``: seq, then the values of :data:`phenix.engine.flow.ENRICHED`; ``cancels``: (seq of the original, seq
+        of its cancel). Statistics are rows of their tables' columns and replace older ones.
+        """
+        with self._transaction():
+            self._connection.executemany(INSERT_ENRICHED, rows)
+            if cancels:
+                marks = ((cancel, original) for original, cancel in cancels)
+                self._connection.executemany(f"UPDATE {ENRICHED_TABLE} SET cancelled_seq = ? WHERE seq = ?", marks)
+            self._connection.executemany(_PUT_CONTRACT, contract_stats)
+            self._connection.executemany(_PUT_SYMBOL, symbol_stats)
+            if rows:
+                self._put_checkpoint(ENRICHED_STREAM, str(rows[-1][0]))
+
+    def put_rule_version(self, version: RuleVersion, *, activate: bool = False, now_utc: int = 0) -> None:
+        """Keep a rule version; with ``activate`` it becomes the active one from the next enriched row on.
+
+        Raises ValueError when another configuration is stored under the same id.
+        """
+        stored = self.reads.rule_version(version.version_id)
+        if stored is not None and stored.checksum != version.checksum:
+            raise ValueError(f"rule version {version.version_id} is already stored with another checksum")
+        at_seq = self.reads.watermark()
+        with self._transaction():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO filter_rule_versions VALUES (?, ?, ?, 0, ?, NULL, NULL)",
+                (version.version_id, version.config_json, version.checksum, version.created_at),
+            )
+            if activate:
+                self._connection.execute("UPDATE filter_rule_versions SET is_active = 0 WHERE is_active = 1")
+                self._connection.execute(
+                    "UPDATE filter_rule_versions SET is_active = 1, activated_at = ?, activated_seq = ?"
+                    " WHERE version_id = ?",
+                    (now_utc, at_seq, version.version_id),
+                )
+
+    def close(self) -> None:
+        """Fold the log back into the database, close it and free the lock; closing twice is fine."""
+        self.reads.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _put_checkpoint(self, stream: str, watermark: str) -> None:
+        self._connection.execute(_PUT_CHECKPOINT, (stream, watermark, time.time_ns() // 1_000_000))
+
+    def _new_rows(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """The rows not stored yet, each identity once, in order."""
+        if len({row[_ID] for row in rows}) == len(rows) and all(row[_TS] > self._last_ts for row in rows):
+            return rows
+        # Only what is not later than everything stored can be there already: a look-up for each, not an index scan.
+        doubtful = [(row[_TS], row[_ID]) for row in rows if row[_TS] <= self._last_ts]
+        sql = f"SELECT trade_ts_utc, trade_id FROM {RAW_TABLE} WHERE trade_ts_utc = ? AND trade_id = ?"
+        seen = set(self._connection.executemany(sql, doubtful))
+        new = []
+        for row in rows:
+            identity = (row[_TS], row[_ID])
+            if identity not in seen:
+                seen.add(identity)
+                new.append(row)
+        return new
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with guarded(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # SQLite ends the transaction itself after some errors (a full disk), so there may be none to undo.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
