@@ -59,7 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output left, as `head` does; the interpreter must not flush into it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:  # noqa: BLE001 - the outermost frame: a crash must not exit with 1, which means findings
+    except Exception as error:  # noqa: BLE001 - the outermost frame: a crash must not exit with 1, which means findings
+        from phenix.engine.store.base import StoreError
+
+        if isinstance(error, StoreError):
+            return _refuse(str(error))
         traceback.print_exc()
         return UNUSABLE
     return code
