@@ -93,10 +93,13 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 
 def _store(text: str) -> str:
-    scheme, _, path = text.partition(":")
-    if scheme == "sqlite" and path and path != ":memory:" and "\0" not in path:
-        return text
-    raise ValueError("sqlite:PATH, a file that ingest and serve both reach")
+    from phenix.engine.store.base import StoreError, sqlite_path
+
+    try:
+        sqlite_path(text)
+    except StoreError:
+        raise ValueError("sqlite:PATH, a file that ingest and serve both reach") from None
+    return text
 
 
 def _path_of_url(text: str) -> str:
