@@ -1,0 +1,95 @@
+"""Rows a second through the enricher, without the tagger: ``python bench/enrich.py [ROWS]``.
+
+A believable session: 200 symbols, 30,000 contracts, sizes and prices skewed, quotes around the price, one
+print in a thousand late, one in two thousand a cancel. Prints a line and a JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import sys
+import time
+from fractions import Fraction
+from typing import Any
+
+from phenix.engine.enrich.calendar import Calendar, utc_of, wall_of
+from phenix.engine.enrich.enricher import Enricher
+
+SESSION = 20260105
+BATCH = 5_000
+
+
+class NoRules:
+    """A tagger that adds nothing."""
+
+    version = "none"
+    aa_floor = 100
+    aa_spread = Fraction(1, 10)
+    packages_are_neutral = True
+
+    def tag(self, row: list[Any]) -> None:
+        """Leave the row as it is."""
+
+
+def session(rows: int, seed: int = 1) -> list[tuple[Any, ...]]:
+    """Raw rows of one session, in seq order."""
+    rng = random.Random(seed)
+    contracts = []
+    for n in range(30_000):
+        spot = (n % 200 + 10) * 10_0000
+        strike = int(spot * rng.uniform(0.8, 1.2)) // 10_000 * 10_000
+        contracts.append(
+            (
+                f"S{'ABCDEFGHIJ'[n % 10]}{n % 200}".replace("0", "X"),
+                20260116 + n % 3,
+                strike,
+                "CALL" if n % 2 else "PUT",
+                spot,
+            )
+        )
+    conditions = rng.choices((18, 0, 95, 130, 125, 131, 2, 40), (400, 200, 150, 150, 60, 39, 1, 0.5), k=rows)
+    picks = [int(len(contracts) * rng.random() ** 3) for _ in range(rows)]
+    start, span = utc_of(SESSION, 34_200_000), 23_400_000
+    made = []
+    for n in range(rows):
+        root, expiration, strike, right, spot = contracts[picks[n]]
+        ts = start + span * n // rows - (rng.randrange(60_000) if conditions[n] == 2 else 0)
+        mid = 10_000 + picks[n] % 500 * 100
+        bid, ask = mid - 300, mid + 300
+        price = mid + rng.choice((-300, -100, 0, 300, 400))
+        size = 1 + int(20 * rng.random() ** 4)
+        made.append((
+            n + 1, n, ts, wall_of(ts), SESSION, "regular", root, root, expiration, strike, right, price, size, bid, ask,
+            ts - 5, conditions[n], 5 + n % 12, n, False, spot, 100, "file", picks[n] % 4000, ts,
+        ))  # fmt: skip
+    return made
+
+
+def main() -> None:
+    """Measure and print."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000
+    raws = session(rows)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    enricher = Enricher(Calendar.packaged(), NoRules(), lambda _date, _seq: (), lambda: 0)
+    began = time.process_time()
+    cancels = 0
+    for i in range(0, rows, BATCH):
+        cancels += len(enricher.enrich(raws[i : i + BATCH]).cancels)
+    seconds = time.process_time() - began
+    again = Enricher(Calendar.packaged(), NoRules(), lambda _date, seq: raws[: seq - 1], lambda: 0)
+    began = time.process_time()
+    again.enrich(raws[-1:])
+    rebuild = time.process_time() - began
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    figures = {
+        "rows": rows, "rows_per_s": round(rows / seconds), "rebuild_rows_per_s": round(rows / rebuild),
+        "cancels": cancels, "state_bytes_per_row": round(grown * 1024 / rows),
+    }  # fmt: skip
+    print(f"enrich {figures['rows_per_s']:,} rows/s, rebuild {figures['rebuild_rows_per_s']:,} rows/s of CPU time")
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,274 @@
+"""Rolling state of one session date: what the figures of a row look back on.
+
+Rows enter in seq order; their event time only decides which window they fall in, so a late print is
+counted from its own seq on in the windows of its own time. Windows never reach over a session date:
+its day ends at 20:00 New York time, when no product trades.
+
+Sizes are kept flat: a contract holds two arrays of 64-bit integers, 40 bytes a print, so a day of ten
+million prints takes less than half a gigabyte.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass
+from typing import Final
+
+from phenix.engine.enrich.calendar import Calendar
+from phenix.engine.enrich.formulas import value_bucket
+
+__all__ = [
+    "BASELINE_MINUTES",
+    "OPEN_MINUTES",
+    "REPEAT_MS",
+    "ContractDay",
+    "Histogram",
+    "Minute",
+    "Print",
+    "SessionDay",
+    "SymbolDay",
+]
+
+REPEAT_MS: Final = 180_000
+"""Length of the repeat window; both ends count."""
+BASELINE_MINUTES: Final = 15
+"""Minutes before the row's own that baselines and the bullish ratio look at."""
+OPEN_MINUTES: Final = 60
+"""Length of the open window, from the regular open."""
+
+_BLOCK: Final = 64
+_BUCKETS: Final = 80 * _BLOCK  # premiums of up to 86 bits
+_SIZE_BITS: Final = 32
+_STRIDE: Final = 4
+
+_SIDE_CODE: Final = {None: 0, "AA": 1, "ASK": 2, "BID": 3, "MID": 4}
+_SENTIMENT_CODE: Final = {"neutral": 0, "bullish": 1, "bearish": 2}
+_BULLISH: Final = 1
+_BEARISH: Final = 2
+
+
+class Histogram:
+    """Premiums of a session by log-linear bucket, for the rank of the next one."""
+
+    __slots__ = ("_blocks", "_cells", "count")
+
+    def __init__(self) -> None:
+        self._cells = [0] * _BUCKETS
+        self._blocks = [0] * (_BUCKETS // _BLOCK)
+        self.count = 0
+
+    def enter(self, value: int) -> float | None:
+        """Enter a premium; its rank among those before it, ``(2 * lower + same) / (2 * n)``, None for the first."""
+        cells, blocks = self._cells, self._blocks
+        bucket = value_bucket(value)
+        block = bucket // _BLOCK
+        n = self.count
+        rank = None
+        if n:
+            rank = (2 * (sum(blocks[:block]) + sum(cells[block * _BLOCK : bucket])) + cells[bucket]) / (2 * n)
+        cells[bucket] += 1
+        blocks[block] += 1
+        self.count = n + 1
+        return rank
+
+    def remove(self, value: int) -> None:
+        """Take a premium out again."""
+        bucket = value_bucket(value)
+        self._cells[bucket] -= 1
+        self._blocks[bucket // _BLOCK] -= 1
+        self.count -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """What a contract remembers of a print, to take it back."""
+
+    seq: int
+    ts: int
+    price: int
+    size: int
+    exchange: int
+    side: int
+    sentiment: int
+
+
+class ContractDay:
+    """One contract's session: volume, event times by side, and the prints a cancel may take back."""
+
+    __slots__ = (
+        "_log",
+        "_times",
+        "contract",
+        "expiration_day",
+        "last_ts",
+        "monthly",
+        "oi",
+        "stamp",
+        "symbol",
+        "volume",
+    )
+
+    def __init__(
+        self, contract: tuple[str, int, int, str], symbol: SymbolDay, expiration_day: int, monthly: bool
+    ) -> None:
+        self.contract = contract
+        self.symbol = symbol
+        self.expiration_day = expiration_day
+        self.monthly = monthly
+        self.volume = 0
+        self.oi: int | None = None
+        self.last_ts = 0
+        self.stamp = 0
+        self._times: list[array[int] | None] = [None] * len(_SIDE_CODE)
+        self._log: array[int] = array("q")
+
+    def add(
+        self, seq: int, ts: int, price: int, size: int, exchange: int, side: str | None, sentiment: str
+    ) -> int | None:
+        """Enter a print; its repeats (prints of this side in the window up to ``ts``), None without a side."""
+        code = _SIDE_CODE[side]
+        self.volume += size
+        if ts > self.last_ts:
+            self.last_ts = ts
+        self._log.extend(
+            (seq, ts, price << _SIZE_BITS | size, (exchange << 4 | code) << 4 | _SENTIMENT_CODE[sentiment])
+        )
+        if not code:
+            return None
+        times = self._times[code]
+        if times is None:
+            times = self._times[code] = array("q")
+        if not times or ts >= times[-1]:
+            times.append(ts)
+            return len(times) - bisect_left(times, ts - REPEAT_MS)
+        insort(times, ts)
+        return bisect_right(times, ts) - bisect_left(times, ts - REPEAT_MS)
+
+    def take_back(self, price: int, size: int, exchange: int) -> Print | None:
+        """Remove the latest print of that price, size and exchange; None when there is none left."""
+        log = self._log
+        wanted = price << _SIZE_BITS | size
+        for i in range(len(log) - _STRIDE, -1, -_STRIDE):
+            if log[i + 2] == wanted and log[i + 3] >> 8 == exchange:
+                break
+        else:
+            return None
+        codes = log[i + 3]
+        found = Print(log[i], log[i + 1], price, size, exchange, codes >> 4 & 15, codes & 15)
+        del log[i : i + _STRIDE]
+        self.volume -= size
+        times = self._times[found.side]
+        if times is not None:
+            del times[bisect_left(times, found.ts)]
+        return found
+
+
+class Minute:
+    """One minute of a symbol: size traded, bullish and bearish prints."""
+
+    __slots__ = ("bearish", "bullish", "minute", "session", "stamp", "symbol", "volume")
+
+    def __init__(self, symbol: SymbolDay, minute: int, session: str) -> None:
+        self.symbol = symbol
+        self.minute = minute
+        self.session = session
+        self.volume = 0
+        self.bullish = 0
+        self.bearish = 0
+        self.stamp = 0
+
+
+class SymbolDay:
+    """One symbol's session by minute, and the figures of the minute the last row fell in.
+
+    What lies before a minute changes only through a print in another minute or a cancel, so the
+    figures are computed when the minute turns: :meth:`turn` must precede every :meth:`add`.
+    """
+
+    __slots__ = (
+        "_calendar", "_minutes", "_open", "_open_volume", "baseline", "bearish", "bullish", "date", "now",
+        "open_baseline", "symbol",
+    )  # fmt: skip
+
+    def __init__(self, calendar: Calendar, symbol: str, date: int) -> None:
+        self._calendar = calendar
+        self.symbol = symbol
+        self.date = date
+        self._minutes: dict[int, Minute] = {}
+        bounds = calendar.minute_bounds(symbol, date, "regular")
+        assert bounds is not None  # noqa: S101 - every symbol has a regular session
+        self._open = bounds[0]
+        self._open_volume = 0
+        self.now: Minute | None = None
+        self.baseline: float | None = None
+        self.open_baseline: float | None = None
+        self.bullish = 0
+        self.bearish = 0
+
+    def turn(self, minute: int, session: str) -> Minute:
+        """Make ``minute`` the current one and compute what lies before it."""
+        now = self._minutes.get(minute)
+        if now is None:
+            now = self._minutes[minute] = Minute(self, minute, session)
+        elif now.session != session:
+            now.session = session
+        before = [self._minutes[m] for m in range(minute - BASELINE_MINUTES, minute) if m in self._minutes]
+        self.bullish = sum(m.bullish for m in before)
+        self.bearish = sum(m.bearish for m in before)
+        bounds = self._calendar.minute_bounds(self.symbol, self.date, session)
+        self.baseline = None
+        if bounds is not None:
+            start = max(bounds[0], minute - BASELINE_MINUTES)
+            self.baseline = _mean(sum(m.volume for m in before if m.minute >= start), minute - start)
+        n = min(minute - self._open, OPEN_MINUTES)
+        self.open_baseline = _mean(self._open_volume if n == OPEN_MINUTES else self._volume(self._open, minute), n)
+        self.now = now
+        return now
+
+    def _volume(self, start: int, end: int) -> int:
+        return sum(self._minutes[m].volume for m in range(start, end) if m in self._minutes)
+
+    def add(self, now: Minute, size: int, sentiment: str) -> None:
+        """Enter a print in its minute, which :meth:`turn` made the current one."""
+        now.volume += size
+        if sentiment == "bullish":
+            now.bullish += 1
+        elif sentiment == "bearish":
+            now.bearish += 1
+        if 0 <= now.minute - self._open < OPEN_MINUTES:
+            self._open_volume += size
+
+    def take_back(self, taken: Print, minute: int) -> Minute:
+        """Remove a print from its minute; the next row must turn again."""
+        then = self._minutes[minute]
+        then.volume -= taken.size
+        then.bullish -= taken.sentiment == _BULLISH
+        then.bearish -= taken.sentiment == _BEARISH
+        if 0 <= minute - self._open < OPEN_MINUTES:
+            self._open_volume -= taken.size
+        self.now = None
+        return then
+
+    def bullish_ratio(self, now: Minute) -> float | None:
+        """Bullish share of the bullish and bearish prints of the current minute and those before."""
+        bullish = self.bullish + now.bullish
+        both = bullish + self.bearish + now.bearish
+        return bullish / both if both else None
+
+
+class SessionDay:
+    """Everything that rolls within one session date; ``last_seq`` is the last row entered."""
+
+    __slots__ = ("contracts", "date", "histogram", "last_seq", "symbols")
+
+    def __init__(self, date: int) -> None:
+        self.date = date
+        self.contracts: dict[tuple[str, int, int, str], ContractDay] = {}
+        self.symbols: dict[str, SymbolDay] = {}
+        self.histogram = Histogram()
+        self.last_seq = -1
+
+
+def _mean(total: int, n: int) -> float | None:
+    return total / n if total and n > 0 else None
