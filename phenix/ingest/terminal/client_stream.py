@@ -187,7 +187,7 @@ class Stream:
         items: list[Frame | BadFrame | Event] = []
         for _ in range(min(len(queue), self._batch_limit)):
             message = queue.popleft()
-            if type(message) is bytes:
+            if isinstance(message, bytes):
                 items.extend(decode(message))
             else:
                 items.append(message)
@@ -289,8 +289,9 @@ class Stream:
             self._answered.set()
 
     async def _watch(self, ws: ClientConnection) -> None:
-        while (left := self._heard + self._status_silence - time.monotonic()) > 0:
-            await asyncio.sleep(left)  # noqa: ASYNC110 -- a deadline that moves, not a condition to be told of
+        # The deadline moves with every STATUS; there is no condition to be told of.
+        while (left := self._heard + self._status_silence - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
         ws.transport.abort()
 
     async def _send(self, ws: ClientConnection) -> None:

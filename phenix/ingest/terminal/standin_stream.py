@@ -1,0 +1,440 @@
+"""The stand-in's WebSocket: one client, its subscriptions, and the playback that feeds it.
+
+Playback begins once the first requests have settled: a client has subscribed something and has
+asked nothing more for ``settle_s``; or when :meth:`StreamServer.play` is called. It is lossless by
+default, which the real terminal is not: while no client is there the tape waits, and what an ended
+client has not confirmed (by a pong after it) is sent again to the next one. See :class:`Absence`.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from phenix.ingest.terminal.entitlements import Entitlements
+from phenix.ingest.terminal.events import Print, Quote, Source, TapeEvent, UnderlyingQuote
+from phenix.ingest.terminal.layouts import DAY_MS, date_of
+from phenix.ingest.terminal.market import Market
+from phenix.ingest.terminal.protocol import (
+    Contract,
+    Encoder,
+    OhlcFrame,
+    QuoteFrame,
+    ReqResponse,
+    StateFrame,
+    StatusFrame,
+    TradeFrame,
+    valid_date,
+)
+
+__all__ = ["Absence", "PlayOptions", "StreamServer"]
+
+CONFIRM_EVERY: Final = 256
+"""Events between two pings that confirm what was received."""
+CONFIRM_AHEAD: Final = 8
+"""Unanswered pings before playback waits."""
+STALL_S: Final = 20.0
+"""A client that takes nothing for this long is closed."""
+REPLACED: Final = 1000
+"""Close code when a second client replaces the first; the real one is unknown."""
+
+
+class Absence(StrEnum):
+    """What playback does while no client is connected."""
+
+    PAUSE = "pause"
+    """Wait, and repeat what the last client did not confirm."""
+    CONTINUE = "continue"
+    """Go on: what is played meanwhile is lost, as with the real terminal."""
+    RESTART = "restart"
+    """Play from the start for each new client."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayOptions:
+    """How a tape is played.
+
+    ``speed`` is a multiple of real time, 0 as fast as the client reads. ``lines`` is the most JSON
+    objects in one message, joined by newlines. ``wait_for_play`` begins only when told.
+    """
+
+    speed: float = 1.0
+    lines: int = 1
+    settle_s: float = 0.5
+    wait_for_play: bool = False
+    absence: Absence = Absence.PAUSE
+    seed: int = 0
+    status_interval_s: float = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class _Client:
+    ws: ServerConnection
+    streams: dict[tuple[str, str], set[Contract]] = field(default_factory=dict)
+    """Contracts by (security type, request type)."""
+    bulk: bool = False
+    asked_at: float = 0.0
+    begun: bool = False
+    """Its first requests have settled."""
+    unconfirmed: deque[TapeEvent] = field(default_factory=deque)
+    pings: deque[tuple[Awaitable[float], int]] = field(default_factory=deque)
+    """Pongs awaited, each with the number of events it confirms."""
+    since_ping: int = 0
+    outbox: list[str] = field(default_factory=list)
+    sending: bool = False
+    told_stop: bool = False
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def subscribed(self) -> bool:
+        return self.bulk or any(self.streams.values())
+
+    def wants(self, security_type: str, req_type: str, contract: Contract) -> bool:
+        return contract in self.streams.get((security_type, req_type), ())
+
+
+class StreamServer:
+    """Serves ``/v1/events`` and plays ``source`` to whoever is connected."""
+
+    def __init__(self, source: Source, market: Market, entitlements: Entitlements, options: PlayOptions) -> None:
+        self._source, self._market, self._entitlements, self._options = source, market, entitlements, options
+        self._encoder = Encoder(options.seed)
+        self._client: _Client | None = None
+        self._arrival = asyncio.Event()
+        self._told_to_play = asyncio.Event()
+        self._resend: deque[TapeEvent] = deque()
+        self._started = False
+        self._restart = False
+        self._anchor: tuple[float, int] | None = None
+        self.status = "DISCONNECTED"
+        """The upstream word in every header: DISCONNECTED until the first request."""
+        self.finished = asyncio.Event()
+        """Set when the tape has been played to its end."""
+        self.prints_played = 0
+
+    def play(self) -> None:
+        """Begin now, whether or not requests have settled."""
+        self._told_to_play.set()
+        self._arrival.set()
+
+    # -- the client's side
+
+    async def handle(self, ws: ServerConnection) -> None:
+        """Serve one connection until it ends; the one before it is closed."""
+        # Without a pause there is nothing to settle: the market goes on.
+        begun = self._started and self._options.absence is Absence.CONTINUE
+        before, client = self._client, _Client(ws, asked_at=time.monotonic(), begun=begun)
+        self._client = client
+        if before is not None:
+            self._leave(before)
+            before_closing = asyncio.create_task(before.ws.close(REPLACED, "replaced by a new client"))
+        else:
+            before_closing = None
+        status = asyncio.create_task(self._tell_status(client))
+        try:
+            async for message in ws:
+                await self._request(client, message)
+        except ConnectionClosed:
+            pass
+        finally:
+            status.cancel()
+            await asyncio.gather(status, return_exceptions=True)
+            if before_closing is not None:
+                await asyncio.gather(before_closing, return_exceptions=True)
+            if self._client is client:
+                self._client = None
+            self._leave(client)
+
+    def _leave(self, client: _Client) -> None:
+        if client.gone.is_set():
+            return
+        client.gone.set()
+        self._arrival.clear()
+        if self._options.absence is Absence.PAUSE:
+            _confirm(client)
+            self._resend.extendleft(reversed(client.unconfirmed))
+        elif self._options.absence is Absence.RESTART and client.begun:
+            self._restart = True
+
+    async def _tell_status(self, client: _Client) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await client.ws.send(self._encoder.status(StatusFrame(self.status)))
+                if client.since_ping:
+                    await self._ping(client)
+                await asyncio.sleep(self._options.status_interval_s)
+
+    async def _request(self, client: _Client, message: str | bytes) -> None:
+        client.asked_at = time.monotonic()
+        self.status = "CONNECTED"
+        asked = _parse_request(message)
+        req_id = _integer(asked.get("id")) if asked else None
+        word = self._answer(client, asked) if asked else "ERROR"
+        answer = ReqResponse(self.status, word, -1 if req_id is None else req_id)
+        await client.ws.send(self._encoder.req_response(answer))
+        if client.subscribed:
+            self._arrival.set()
+
+    def _answer(self, client: _Client, asked: dict[str, Any]) -> str:
+        kind = str(asked.get("msg_type", "")).upper()
+        req_type = str(asked.get("req_type", "")).upper()
+        sec_type = str(asked.get("sec_type", "")).upper()
+        add = str(asked.get("add", True)).lower() != "false"
+        if kind == "STOP":
+            client.streams.clear()
+            client.bulk = False
+            return "SUBSCRIBED"
+        if _integer(asked.get("id")) is None:
+            return "ERROR"
+        if "BULK" in kind:
+            if req_type != "TRADE" or sec_type != "OPTION":
+                return "ERROR"
+            if add and not self._entitlements.bulk_trades:
+                return "INVALID_PERMS"
+            client.bulk = add
+            return "SUBSCRIBED"
+        contract = _parse_contract(sec_type, asked.get("contract"))
+        if kind != "STREAM" or req_type not in {"TRADE", "QUOTE"} or contract is None:
+            return "ERROR"
+        open_streams = client.streams.setdefault((sec_type, req_type), set())
+        if not add:
+            open_streams.discard(contract)
+            return "SUBSCRIBED"
+        allowed = self._entitlements.streams(sec_type, req_type)
+        if not allowed:
+            return "INVALID_PERMS"
+        if contract not in open_streams and len(open_streams) >= allowed:
+            return "MAX_STREAMS_REACHED"
+        open_streams.add(contract)
+        return "SUBSCRIBED"
+
+    # -- the playback's side
+
+    async def run(self) -> None:
+        """Play the tape; returns only when cancelled. A finished tape keeps the line open with STATUS."""
+        if self._options.wait_for_play:
+            await self._told_to_play.wait()
+        events = self._source.events()
+        played = 0
+        while True:
+            client = self._client
+            alone = self._started and self._options.absence is Absence.CONTINUE
+            if client is None or not client.begun:
+                if not alone or self.finished.is_set():
+                    client = await self._ready()
+                    if self._restart:
+                        events = self._source.events()
+                        self._market.clear()
+                        self.finished.clear()
+                    if self._restart or not self._started:
+                        await self._say_state(client, "START")
+                    self._started, self._restart, self._anchor = True, False, None
+                    continue
+            elif self._resend:
+                await self._deliver(client, self._resend.popleft())
+                continue
+            event = None if self.finished.is_set() else next(events, None)
+            if event is None:
+                await self._over(client)
+                continue
+            await self._pace(event, client)
+            self._market.apply(event)
+            self.prints_played += isinstance(event, Print)
+            client = self._client  # it may have left while we slept
+            if client is not None and client.begun:
+                await self._deliver(client, event)
+            elif self._options.absence is Absence.PAUSE:
+                self._resend.append(event)
+            played += 1
+            if played % 64 == 0:
+                await asyncio.sleep(0)
+
+    async def _over(self, client: _Client | None) -> None:
+        self.finished.set()
+        if client is not None and not client.told_stop:
+            client.told_stop = True
+            await self._flush(client)
+            await self._say_state(client, "STOP")
+        if self._client is client:
+            self._arrival.clear()
+            await self._arrival.wait()
+
+    async def _ready(self) -> _Client:
+        """The client, once its first requests have settled."""
+        while True:
+            client = self._client
+            if client is None or not client.subscribed:
+                self._arrival.clear()
+                await self._arrival.wait()
+                continue
+            left = client.asked_at + self._options.settle_s - time.monotonic()
+            if client.begun or left <= 0 or (self._told_to_play.is_set() and not self._started):
+                client.begun = True
+                return client
+            await asyncio.sleep(left)
+
+    async def _pace(self, event: TapeEvent, client: _Client | None) -> None:
+        speed = self._options.speed
+        if not speed:
+            return
+        now = time.monotonic()
+        if self._anchor is None:
+            self._anchor = (now, event.wall)
+        ahead = self._anchor[0] + (event.wall - self._anchor[1]) / 1000 / speed - now
+        if ahead > 0.001:
+            if client is not None:
+                await self._flush(client)
+            await asyncio.sleep(ahead)
+
+    async def _deliver(self, client: _Client, event: TapeEvent) -> None:
+        frames = list(self._frames(client, event))
+        if not frames:
+            return
+        lossless = self._options.absence is Absence.PAUSE
+        if lossless:
+            client.unconfirmed.append(event)
+            client.since_ping += 1
+        client.outbox += frames
+        if len(client.outbox) >= self._options.lines:
+            await self._flush(client)
+        if lossless and client.since_ping >= CONFIRM_EVERY:
+            await self._flush(client)
+            with contextlib.suppress(ConnectionClosed):
+                await self._ping(client)
+                while len(client.pings) > CONFIRM_AHEAD:
+                    await client.pings[0][0]
+                    _confirm(client)
+
+    async def _ping(self, client: _Client) -> None:
+        if client.outbox or client.sending:
+            return  # a pong would confirm what has not been sent yet
+        sent, client.since_ping = client.since_ping, 0
+        _confirm(client)
+        client.pings.append((await client.ws.ping(), sent))
+
+    async def _flush(self, client: _Client) -> None:
+        frames, client.outbox = client.outbox, []
+        if not frames:
+            return
+        lines = self._options.lines
+        client.sending = True
+        try:
+            async with asyncio.timeout(STALL_S):
+                if lines == 1:
+                    for frame in frames:
+                        await client.ws.send(frame)
+                else:
+                    for start in range(0, len(frames), lines):
+                        await client.ws.send("\n".join(frames[start : start + lines]))
+        except TimeoutError:
+            client.ws.transport.abort()
+            await client.gone.wait()
+        except ConnectionClosed:
+            await client.gone.wait()
+        finally:
+            client.sending = False
+
+    async def _say_state(self, client: _Client, state: str) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            await client.ws.send(self._encoder.state(StateFrame(self.status, state)))
+
+    def _frames(self, client: _Client, event: TapeEvent) -> Iterator[str]:
+        encoder, status = self._encoder, self.status
+        if isinstance(event, UnderlyingQuote):
+            for security_type in ("STOCK", "INDEX"):
+                contract = Contract(security_type, event.symbol)
+                if client.wants(security_type, "QUOTE", contract):
+                    yield encoder.quote(_quote_frame(contract, event), status)
+            return
+        contract, quote = event.contract, event.quote
+        if not (client.bulk or client.wants("OPTION", "TRADE", contract)):
+            if quote is not None and client.wants("OPTION", "QUOTE", contract):
+                yield encoder.quote(_quote_frame(contract, quote), status)
+            return
+        date, ms = date_of(event.wall), event.wall % DAY_MS
+        if quote is not None:
+            yield encoder.quote(_quote_frame(contract, quote), status)
+        opened, high, low, close, volume, prints = self._market.bars.get(contract, [event.price] * 4 + [event.size, 1])
+        yield encoder.ohlc(OhlcFrame(contract, date, ms, opened, high, low, close, volume, prints), status)
+        trade = TradeFrame(contract, date, ms, event.sequence, event.size, event.condition, event.price, event.exchange)
+        yield encoder.trade(trade, status)
+        if quote is not None:
+            yield encoder.quote(_quote_frame(contract, quote), status)
+            yield encoder.quote(_quote_frame(contract, quote), status)
+
+
+def _confirm(client: _Client) -> None:
+    """Forget what a pong has confirmed."""
+    while client.pings:
+        pong, events = client.pings[0]
+        # websockets types its pong waiters as awaitables; they are futures
+        if not isinstance(pong, asyncio.Future) or not pong.done() or pong.cancelled() or pong.exception():
+            return
+        client.pings.popleft()
+        for _ in range(events):
+            client.unconfirmed.popleft()
+
+
+def _quote_frame(contract: Contract, quote: Quote | UnderlyingQuote) -> QuoteFrame:
+    return QuoteFrame(
+        contract,
+        date_of(quote.wall),
+        quote.wall % DAY_MS,
+        quote.bid_size,
+        quote.bid_exchange,
+        quote.bid,
+        quote.bid_condition,
+        quote.ask_size,
+        quote.ask_exchange,
+        quote.ask,
+        quote.ask_condition,
+    )
+
+
+def _parse_request(message: str | bytes) -> dict[str, Any] | None:
+    """JSON, or the text of a Python dict as some samples send; None for anything else."""
+    try:
+        asked = orjson.loads(message)
+    except orjson.JSONDecodeError:
+        if len(message) > 10_000 or isinstance(message, bytes):
+            return None
+        try:
+            asked = ast.literal_eval(message.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
+    return asked if isinstance(asked, dict) else None
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value.strip().lstrip("-").isdigit() and value.isascii() and len(value) < 20:
+        return int(value)
+    return None
+
+
+def _parse_contract(sec_type: str, raw: Any) -> Contract | None:
+    if not isinstance(raw, dict) or not isinstance(raw.get("root"), str) or not raw["root"]:
+        return None
+    if sec_type in {"STOCK", "INDEX"}:
+        return Contract(sec_type, raw["root"])
+    expiration, strike = _integer(raw.get("expiration")), _integer(raw.get("strike"))
+    right = {"C": "CALL", "P": "PUT", "CALL": "CALL", "PUT": "PUT"}.get(str(raw.get("right", "")).upper())
+    if sec_type != "OPTION" or right is None or expiration is None or not valid_date(expiration):
+        return None
+    if strike is None or strike <= 0:
+        return None
+    return Contract("OPTION", raw["root"], expiration, strike * 10, right)
