@@ -101,6 +101,7 @@ class Calendar:
         }
         self._plans: dict[tuple[int, int], tuple[tuple[_Part, ...], int, int]] = {}
         self._minutes: dict[tuple[int, int], tuple[int, str]] = {}
+        self._bounds = lru_cache(65_536)(self._session_bounds)
         self.monthly = lru_cache(65_536)(self._monthly)
         """``monthly(root, expiration)``: whether the expiration is a standard monthly of the root."""
 
@@ -206,13 +207,14 @@ class Calendar:
 
     def minute_bounds(self, symbol: str, session_date: int, session: str) -> tuple[int, int] | None:
         """First minute and end minute (UTC, ``ts_utc // 60000``, half-open) of a symbol's session; None when closed."""
-        kind = self._kinds.get(symbol, 0)
+        return self._bounds(self._kinds.get(symbol, 0), session_date, session)
+
+    def _session_bounds(self, kind: int, session_date: int, session: str) -> tuple[int, int] | None:
         for start, end, name in self._parts(kind, session_date):
             if name == session:
-                if name == "gth":
-                    eve = date_of_day(day_of_date(session_date) - 1)
-                    return utc_of(eve, _GTH_START) // MINUTE, utc_of(session_date, end) // MINUTE
-                return utc_of(session_date, start) // MINUTE, utc_of(session_date, end) // MINUTE
+                eve = date_of_day(day_of_date(session_date) - 1)
+                first = utc_of(eve, _GTH_START) if name == "gth" else utc_of(session_date, start)
+                return first // MINUTE, utc_of(session_date, end) // MINUTE
         return None
 
     def running(self, ts_utc: int) -> int | None:

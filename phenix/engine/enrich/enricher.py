@@ -209,7 +209,6 @@ class Enricher:
     def _row(self, day: SessionDay, raw: Row, batch: _Batch) -> tuple[Any, ...]:
         """The enriched values of a row, after moving the state over it."""
         contract, now, meaning, side_, sentiment_, repeats, rank = self._enter(day, raw, batch)
-        symbol = contract.symbol
         right, price, size, bid, ask, oi = raw[10], raw[11], raw[12], raw[13], raw[14], raw[23]
         volume = contract.volume
         row = [
@@ -224,9 +223,9 @@ class Enricher:
             vol_oi_ratio(volume, oi),
             repeats,
             now.volume,
-            symbol.baseline,
-            symbol.open_baseline,
-            symbol.bullish_ratio(now),
+            now.baseline,
+            now.open_baseline,
+            now.bullish_ratio(),
             rank,
             SIDE_CONFIDENCE[side_],
             contract.monthly,
@@ -299,10 +298,7 @@ def _contract_stats(day: ContractDay, now: int) -> ContractStats:
 
 
 def _symbol_stats(minute: Minute, now: int) -> SymbolStats:
-    symbol = minute.symbol
-    if symbol.now is not minute:
-        symbol.turn(minute.minute, minute.session)
     return SymbolStats(
-        symbol.symbol, wall_of(minute.minute * MINUTE), minute.volume, symbol.baseline, symbol.open_baseline,
-        symbol.bullish_ratio(minute), now,
+        minute.symbol.symbol, wall_of(minute.minute * MINUTE), minute.volume, minute.baseline, minute.open_baseline,
+        minute.bullish_ratio(), now,
     )  # fmt: skip

@@ -165,9 +165,15 @@ class ContractDay:
 
 
 class Minute:
-    """One minute of a symbol: size traded, bullish and bearish prints."""
+    """One minute of a symbol: what was traded in it, and what lay before it when its last row came.
 
-    __slots__ = ("bearish", "bullish", "minute", "session", "stamp", "symbol", "volume")
+    ``bullish_before`` and ``bearish_before`` count the fifteen minutes before.
+    """
+
+    __slots__ = (
+        "baseline", "bearish", "bearish_before", "bullish", "bullish_before", "minute", "open_baseline", "session",
+        "stamp", "symbol", "volume",
+    )  # fmt: skip
 
     def __init__(self, symbol: SymbolDay, minute: int, session: str) -> None:
         self.symbol = symbol
@@ -176,20 +182,27 @@ class Minute:
         self.volume = 0
         self.bullish = 0
         self.bearish = 0
+        self.bullish_before = 0
+        self.bearish_before = 0
+        self.baseline: float | None = None
+        self.open_baseline: float | None = None
         self.stamp = 0
+
+    def bullish_ratio(self) -> float | None:
+        """Bullish share of the bullish and bearish prints of this minute and the fifteen before; None when none."""
+        bullish = self.bullish + self.bullish_before
+        both = bullish + self.bearish + self.bearish_before
+        return bullish / both if both else None
 
 
 class SymbolDay:
-    """One symbol's session by minute, and the figures of the minute the last row fell in.
+    """One symbol's session by minute.
 
-    What lies before a minute changes only through a print in another minute or a cancel, so the
-    figures are computed when the minute turns: :meth:`turn` must precede every :meth:`add`.
+    What lies before a minute changes only through a print in another minute or a cancel, so it is
+    computed when the current minute changes: :meth:`turn` must precede :meth:`add`.
     """
 
-    __slots__ = (
-        "_calendar", "_minutes", "_open", "_open_volume", "baseline", "bearish", "bullish", "date", "now",
-        "open_baseline", "symbol",
-    )  # fmt: skip
+    __slots__ = ("_calendar", "_minutes", "_open", "_open_before", "_volume", "date", "now", "symbol")
 
     def __init__(self, calendar: Calendar, symbol: str, date: int) -> None:
         self._calendar = calendar
@@ -199,34 +212,56 @@ class SymbolDay:
         bounds = calendar.minute_bounds(symbol, date, "regular")
         assert bounds is not None  # noqa: S101 - every symbol has a regular session
         self._open = bounds[0]
-        self._open_volume = 0
+        self._open_before = 0  # of the open window before the current minute
+        self._volume = 0  # of the fifteen minutes before the current one
         self.now: Minute | None = None
-        self.baseline: float | None = None
-        self.open_baseline: float | None = None
-        self.bullish = 0
-        self.bearish = 0
 
     def turn(self, minute: int, session: str) -> Minute:
         """Make ``minute`` the current one and compute what lies before it."""
-        now = self._minutes.get(minute)
+        minutes = self._minutes
+        last = self.now
+        now = minutes.get(minute)
         if now is None:
-            now = self._minutes[minute] = Minute(self, minute, session)
-        elif now.session != session:
-            now.session = session
-        before = [self._minutes[m] for m in range(minute - BASELINE_MINUTES, minute) if m in self._minutes]
-        self.bullish = sum(m.bullish for m in before)
-        self.bearish = sum(m.bearish for m in before)
-        bounds = self._calendar.minute_bounds(self.symbol, self.date, session)
-        self.baseline = None
-        if bounds is not None:
-            start = max(bounds[0], minute - BASELINE_MINUTES)
-            self.baseline = _mean(sum(m.volume for m in before if m.minute >= start), minute - start)
+            now = minutes[minute] = Minute(self, minute, session)
+        now.session = session
+        if last is not None and 0 <= minute - last.minute <= BASELINE_MINUTES:
+            start = last.minute  # move the sums forward
+            volume, bullish, bearish = self._volume, last.bullish_before, last.bearish_before
+            for m in range(start - BASELINE_MINUTES, minute - BASELINE_MINUTES):
+                gone = minutes.get(m)
+                if gone is not None:
+                    volume -= gone.volume
+                    bullish -= gone.bullish
+                    bearish -= gone.bearish
+        else:
+            start = minute - BASELINE_MINUTES
+            volume = bullish = bearish = 0
+            self._open_before = self._sum(self._open, min(start, self._open + OPEN_MINUTES))
+        for m in range(start, minute):
+            come = minutes.get(m)
+            if come is not None:
+                volume += come.volume
+                bullish += come.bullish
+                bearish += come.bearish
+                if 0 <= m - self._open < OPEN_MINUTES:
+                    self._open_before += come.volume
+        self._volume, now.bullish_before, now.bearish_before = volume, bullish, bearish
+        now.baseline = self._baseline(minute, session)
         n = min(minute - self._open, OPEN_MINUTES)
-        self.open_baseline = _mean(self._open_volume if n == OPEN_MINUTES else self._volume(self._open, minute), n)
+        now.open_baseline = _mean(self._open_before, n)
         self.now = now
         return now
 
-    def _volume(self, start: int, end: int) -> int:
+    def _baseline(self, minute: int, session: str) -> float | None:
+        bounds = self._calendar.minute_bounds(self.symbol, self.date, session)
+        if bounds is None:
+            return None
+        n = minute - bounds[0]
+        if n >= BASELINE_MINUTES:
+            return _mean(self._volume, BASELINE_MINUTES)
+        return _mean(self._sum(bounds[0], minute), n)
+
+    def _sum(self, start: int, end: int) -> int:
         return sum(self._minutes[m].volume for m in range(start, end) if m in self._minutes)
 
     def add(self, now: Minute, size: int, sentiment: str) -> None:
@@ -236,8 +271,6 @@ class SymbolDay:
             now.bullish += 1
         elif sentiment == "bearish":
             now.bearish += 1
-        if 0 <= now.minute - self._open < OPEN_MINUTES:
-            self._open_volume += size
 
     def take_back(self, taken: Print, minute: int) -> Minute:
         """Remove a print from its minute; the next row must turn again."""
@@ -245,16 +278,8 @@ class SymbolDay:
         then.volume -= taken.size
         then.bullish -= taken.sentiment == _BULLISH
         then.bearish -= taken.sentiment == _BEARISH
-        if 0 <= minute - self._open < OPEN_MINUTES:
-            self._open_volume -= taken.size
         self.now = None
         return then
-
-    def bullish_ratio(self, now: Minute) -> float | None:
-        """Bullish share of the bullish and bearish prints of the current minute and those before."""
-        bullish = self.bullish + now.bullish
-        both = bullish + self.bearish + now.bearish
-        return bullish / both if both else None
 
 
 class SessionDay:
