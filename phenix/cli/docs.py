@@ -127,6 +127,59 @@ def _ranges_of(field: Any) -> str:
     return f"`min{field.ranges}`, `max{field.ranges}`" if field.ranges else ""
 
 
+# -- chips
+
+
+def _chips() -> str:
+    from phenix.engine.bundle import load_bundle
+
+    bundle, found = load_bundle()
+    if bundle is None:
+        raise CommandError(f"the packaged rules do not compile ({len(found)} findings); see `phenix lint`", FINDINGS)
+    sections = []
+    for group in dict.fromkeys(chip.group for chip in bundle.chips):
+        sections.append(f"## {group.capitalize()}")
+        sections += [_chip(chip) for chip in bundle.chips if chip.group == group]
+    return _page(
+        "Chips",
+        "What each chip of the packaged rules means: the rule as written, and the same read out of the compiled rule. "
+        "A chip is on, off, or cannot be told where an input is unknown. Filters take the id, the label or an alias, "
+        "in any case.",
+        *sections,
+    )
+
+
+def _chip(chip: Any) -> str:
+    names = ", ".join(_code(name) for name in chip.aliases)
+    reads = ", ".join(_code(name) for name in chip.fields)
+    params = ", ".join(f"`${name}` = {value}" for name, value in chip.params.items())
+    facts = [f"Id `{chip.id}`", f"aliases {names}" if names else "", f"reads {reads}" if reads else "", params]
+    lines = [
+        f"### {chip.label}",
+        chip.doc,
+        f"```\n{chip.rule}\n```",
+        chip.english,
+        "; ".join(filter(None, facts)) + ".",
+    ]
+    return "\n\n".join(filter(None, lines))
+
+
+# -- query parameters
+
+
+def _parameters() -> str:
+    from phenix.server.params import PARAMETERS
+
+    rows = [(_code(p.name), p.kind, p.doc) for p in PARAMETERS.values()]
+    return _page(
+        "Query parameters",
+        "Parameters of `/api/flow` and `/api/flow/stream`. Whatever is given is and-ed into one expression of the rule "
+        "language, which the answer repeats as `meta.where`. An unknown parameter, chip, field or value is refused "
+        "with a suggestion, never ignored. A range leaves out rows whose field is unknown.",
+        _table(("Parameter", "Kind", "What"), rows),
+    )
+
+
 # -- commands
 
 
@@ -171,8 +224,10 @@ def _spelling(action: argparse.Action) -> str:
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
+    "chips.md": _chips,
     "commands.md": _commands,
     "fields.md": _fields,
+    "parameters.md": _parameters,
     "settings.md": _settings,
 }
 """Page name to the function that writes it."""
