@@ -122,12 +122,12 @@ def diagnostic(
     span: Span,
     source: Source,
     *labels: Label,
-    help: str = "",  # noqa: A002 - the field's own name
+    help: str = "",
     fix: Fix | None = None,
 ) -> Diagnostic:
     """Build a diagnostic; a fix without help explains itself."""
     if fix and not help:
-        help = f"write `{fix.text}`"  # noqa: A001
+        help = f"write `{fix.text}`"
     return Diagnostic(code, message, span, source, labels, help, fix)
 
 

@@ -237,12 +237,16 @@ class Meta:
     tags: tuple[str, ...] = ()
 
 
+_NOWHERE = Span(0, 0)
+_NO_META = Meta()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Statement:
     span: Span
     name: str = ""
-    name_span: Span = Span(0, 0)
-    meta: Meta = Meta()
+    name_span: Span = _NOWHERE
+    meta: Meta = _NO_META
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,10 @@ def render_text(diagnostic: Diagnostic) -> str:
     out = [f"{d.severity}[{d.name}] {d.code}: {d.message}", f"  {d.source.name}:{line}:{column}"]
     number = str(line)
     gutter = " " * len(number)
-    text = d.source.line(line)
+    whole = d.source.line(line)
     # Long lines (a query pasted on one line) are shown around the place.
-    offset = max(0, column - 1 - _WIDTH // 2) if len(text) > _WIDTH else 0
-    shown = text[offset : offset + _WIDTH].replace("\t", " ")
+    offset = max(0, column - 1 - _WIDTH // 2) if len(whole) > _WIDTH else 0
+    shown = whole[offset : offset + _WIDTH].replace("\t", " ")
     out.append(f"   {number} | {shown}")
     here = [label for label in d.labels if d.source.position(label.span.start)[0] == line]
     marks = [(d.span, "^", "")] + [(label.span, "-", label.text) for label in here]
@@ -30,10 +30,10 @@ def render_text(diagnostic: Diagnostic) -> str:
         for i in range(max(start, 0), min(start + length, len(under))):
             under[i] = mark
     out.append(f"   {gutter} | {''.join(under).rstrip()}")
-    for span, _, label in marks[1:]:
+    for span, _, text in marks[1:]:
         start, _length = _columns(d, span, line, offset)
         if 0 <= start < len(shown):
-            out.append(f"   {gutter} | {' ' * start}{label}")
+            out.append(f"   {gutter} | {' ' * start}{text}")
     for label in d.labels:
         if label not in here:
             row, col = d.source.position(label.span.start)

@@ -1,0 +1,55 @@
+"""What names mean: the catalog and the definitions of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from phenix.dsl import nodes as n
+from phenix.dsl.source import Source
+from phenix.dsl.types import Catalog, Kind, Type, Value
+
+__all__ = ["Defined", "ParamInfo", "Scope"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Defined(Generic[T]):
+    """A statement and the text it stands in."""
+
+    node: T
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class ParamInfo:
+    """A parameter: its type with range, its value in stored units and as written."""
+
+    name: str
+    type: Type
+    value: Value
+    text: str
+    doc: str
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its value."""
+        return self.type.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Everything an expression may name.
+
+    ``chips`` maps ids, labels and aliases (all lower case) to ids; ``derived`` are ``field``
+    statements by id.
+    """
+
+    catalog: Catalog
+    params: Mapping[str, ParamInfo] = field(default_factory=dict)
+    sets: Mapping[str, Defined[n.SetStatement]] = field(default_factory=dict)
+    lets: Mapping[str, Defined[n.LetStatement]] = field(default_factory=dict)
+    derived: Mapping[str, Defined[n.FieldStatement]] = field(default_factory=dict)
+    chips: Mapping[str, str] = field(default_factory=dict)
