@@ -66,10 +66,10 @@ TABLES: Final = (
         day_volume INTEGER NOT NULL, oi INTEGER, last_trade_ts INTEGER NOT NULL, updated_at INTEGER NOT NULL,
         PRIMARY KEY (session_date, root, expiration, strike, "right")) STRICT, WITHOUT ROWID""",
     """CREATE TABLE symbol_stats_intraday (
-        symbol TEXT NOT NULL, session_date INTEGER NOT NULL, minute_bucket_et INTEGER NOT NULL,
+        symbol TEXT NOT NULL, minute_bucket_et INTEGER NOT NULL,
         vol_1m INTEGER NOT NULL, vol_baseline_15m REAL, open_window_baseline REAL, bullish_ratio_15m REAL,
         updated_at INTEGER NOT NULL,
-        PRIMARY KEY (session_date, symbol, minute_bucket_et)) STRICT, WITHOUT ROWID""",
+        PRIMARY KEY (minute_bucket_et, symbol)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE underlying_quotes (
         symbol TEXT NOT NULL, ts_utc INTEGER NOT NULL, bid INTEGER NOT NULL, ask INTEGER NOT NULL,
         source TEXT NOT NULL,

@@ -36,8 +36,8 @@ _PUT_CONTRACT: Final = (
 )
 _PUT_SYMBOL: Final = (
     "INSERT OR REPLACE INTO symbol_stats_intraday"
-    " (symbol, session_date, minute_bucket_et, vol_1m, vol_baseline_15m, open_window_baseline, bullish_ratio_15m,"
-    " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " (symbol, minute_bucket_et, vol_1m, vol_baseline_15m, open_window_baseline, bullish_ratio_15m, updated_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 
 

@@ -1,0 +1,84 @@
+"""What a print is stored with besides itself: the underlying's price and the contract's open interest.
+
+Both answer for a moment: only what was known at or before it counts, so an import, which knows the whole day, gives
+what a live worker gives.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from typing import Final
+
+from phenix.engine.enrich.formulas import spot_mid
+from phenix.ingest.contract import Contract
+
+__all__ = ["InterestBook", "SpotBook"]
+
+_NO_SPOT: Final = (None, None)
+
+
+class SpotBook:
+    """Mids of two-sided underlying quotes by time, in ten-thousandths of a dollar.
+
+    ``keep`` bounds what is remembered of a symbol (the latest quotes); None keeps all.
+    """
+
+    def __init__(self, keep: int | None = None) -> None:
+        self._keep = keep
+        self._times: dict[str, array[int]] = {}
+        self._mids: dict[str, array[int]] = {}
+
+    def add(self, symbol: str, ts_utc: int, bid: int, ask: int) -> bool:
+        """Take a quote; of two of the same time the later one given wins. False when it is one-sided."""
+        mid = spot_mid(bid, ask)
+        if mid is None:
+            return False
+        times = self._times.get(symbol)
+        if times is None:
+            times = self._times[symbol] = array("q")
+            self._mids[symbol] = array("q")
+        mids = self._mids[symbol]
+        if not times or ts_utc >= times[-1]:
+            times.append(ts_utc)
+            mids.append(mid)
+        else:
+            i = bisect_right(times, ts_utc)
+            times.insert(i, ts_utc)
+            mids.insert(i, mid)
+        if self._keep is not None and len(times) > 2 * self._keep:
+            del times[: -self._keep]
+            del mids[: -self._keep]
+        return True
+
+    def at(self, symbol: str, ts_utc: int) -> tuple[int, int] | tuple[None, None]:
+        """Mid and age in ms of the latest quote at or before a time; two Nones when there is none."""
+        times = self._times.get(symbol)
+        if times is None:
+            return _NO_SPOT
+        i = len(times) if ts_utc >= times[-1] else bisect_right(times, ts_utc)
+        return (self._mids[symbol][i - 1], ts_utc - times[i - 1]) if i else _NO_SPOT
+
+
+class InterestBook:
+    """Open interest by contract and date, each from the moment it was told."""
+
+    def __init__(self) -> None:
+        self._told: dict[tuple[Contract, int], list[tuple[int, int]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    def add(self, contract: Contract, date: int, ts_utc: int, open_interest: int) -> None:
+        """Take a snapshot of a contract's open interest for a date."""
+        told = self._told.setdefault((contract, date), [])
+        told.append((ts_utc, open_interest))
+        if len(told) > 1:
+            told.sort(key=lambda snapshot: snapshot[0])
+
+    def at(self, contract: Contract, date: int, ts_utc: int) -> int | None:
+        """The latest open interest told for the date by the time; None when there is none."""
+        for told_at, open_interest in reversed(self._told.get((contract, date), ())):
+            if told_at <= ts_utc:
+                return open_interest
+        return None
