@@ -1,0 +1,317 @@
+"""P2: from the terminal's frame to a client, with terminal, ingest, serve and clients as processes of their own.
+
+A metronome of a session plays 200 symbols at a steady rate through the stand-in: five frames a print, as the real
+terminal sends them. What is measured for each print is the wall clock of this machine at two points: just before
+the first of its frames is handed to the WebSocket, and when a client has the row in hand, read from the socket.
+The SSE client reads ``batch=1`` frames, the gRPC client is ``phenix.client``. Every print sent and not received
+counts as lost.
+
+``python bench/live.py [--rate 1000] [--seconds 20]`` prints the figures as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from phenix.engine.enrich.calendar import utc_of, wall_of
+from phenix.ingest.terminal.entitlements import Entitlements, Tier
+from phenix.ingest.terminal.events import (
+    TRADE,
+    UNDERLYING,
+    OpenInterest,
+    Print,
+    Quote,
+    TapeEvent,
+    UnderlyingQuote,
+)
+from phenix.ingest.terminal.protocol import Contract
+from phenix.ingest.terminal.standin import StandIn, StandInOptions
+from phenix.ingest.terminal.standin_stream import PlayOptions
+
+HOST = "127.0.0.1"
+DATE = 20260105
+OPEN = wall_of(utc_of(DATE, 34_200_000))
+SYMBOLS = tuple(f"{a}{b}{c}" for a in "ABCDEFGH" for b in "KLMNP" for c in "VWXYZ")
+STRIKES = 5
+
+
+class Metronome:
+    """Prints at a steady rate, each with its quote; an underlying quote a second for every symbol."""
+
+    dates = (DATE,)
+
+    def __init__(self, rate: int, seconds: int) -> None:
+        self.rate = rate
+        self.prints = rate * seconds
+        self._contracts = [
+            Contract("OPTION", symbol, 20260116, (100 + 5 * k) * 10_000, "CALL" if k % 2 else "PUT")
+            for symbol in SYMBOLS
+            for k in range(STRIKES)
+        ]
+
+    def events(self, symbol: str | None = None) -> Iterator[TapeEvent]:
+        """The session; ``sequence`` numbers the prints from 1."""
+        for number in range(self.prints):
+            wall = OPEN + number * 1000 // self.rate
+            if number % self.rate == 0:
+                for name in SYMBOLS:
+                    if symbol in (None, name):
+                        yield UnderlyingQuote(wall, UNDERLYING, name, 5, 1, 109_9500, 0, 5, 1, 110_0500, 0)
+            contract = self._contracts[number * 7919 % len(self._contracts)]
+            if symbol not in (None, contract.root):
+                continue
+            quote = Quote(wall - 1, 10, 5, 2_0000, 50, 10, 5, 2_1000, 50)
+            yield Print(wall, TRADE, contract, number + 1, 1 + number % 50, 18, 5, 2_0000 + number % 12 * 100, quote)
+
+    def contracts(self) -> list[Contract]:
+        """Every contract."""
+        return self._contracts
+
+    def open_interest(self) -> Iterator[OpenInterest]:
+        """A thousand of each."""
+        return (OpenInterest(OPEN - 3 * 3_600_000, contract, 1_000) for contract in self._contracts)
+
+    def underlying_of(self, root: str) -> str:
+        """Roots are their underlyings here."""
+        return root
+
+
+# -- the processes of the measurement; each writes {sequence: wall-clock ns} to a file
+
+
+async def play(rate: int, seconds: int, out: Path) -> None:
+    """The terminal: plays once its standard input says so, and stamps each print as its frames begin to be sent."""
+    options = StandInOptions(
+        port=0,
+        stream_port=0,
+        entitlements=Entitlements(Tier.STANDARD, Tier.STANDARD, Tier.STANDARD),
+        play=PlayOptions(wait_for_play=True),
+    )
+    terminal = StandIn(Metronome(rate, seconds), options)
+    stamps: dict[int, int] = {}
+    apply = terminal.market.apply
+
+    def stamped(event: TapeEvent) -> None:
+        if isinstance(event, Print):
+            stamps[event.sequence] = time.time_ns()
+        apply(event)
+
+    terminal.market.apply = stamped  # type: ignore[method-assign]
+    async with terminal:
+        print(json.dumps([terminal.base_url, terminal.stream_url]), flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        terminal.stream.play()
+        await terminal.stream.finished.wait()
+        out.write_text(json.dumps(stamps))
+        print("finished", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+
+
+def read_sse(port: int, expect: int, out: Path) -> None:
+    """The SSE client: until it has ``expect`` rows or is told to end."""
+    stamps: dict[int, int] = {}
+    with written(stamps, out):
+        connection = http.client.HTTPConnection(HOST, port)
+        connection.request("GET", "/api/flow/stream?snapshot=0&batch=1")
+        event = ""
+        for line in connection.getresponse():
+            if line.startswith(b"event: "):
+                event = line[7:].strip().decode()
+            elif event == "flow.updated" and line.startswith(b"data: "):
+                now = time.time_ns()
+                data = json.loads(line[6:])
+                for update in data.get("events", (data,)):
+                    stamps.setdefault(update["flow"]["sequence"], now)
+                if len(stamps) >= expect:
+                    return
+
+
+async def read_grpc(port: int, expect: int, out: Path) -> None:
+    """The gRPC client: until it has ``expect`` rows or is told to end."""
+    from phenix.client import Client
+
+    stamps: dict[int, int] = {}
+    with written(stamps, out):
+        async with Client(f"{HOST}:{port}") as client:
+            async for row in client.subscribe(snapshot=0):
+                stamps.setdefault(row.sequence, time.time_ns())
+                if len(stamps) >= expect:
+                    return
+
+
+@contextlib.contextmanager
+def written(stamps: dict[int, int], out: Path) -> Iterator[None]:
+    """Write the stamps however this ends, SIGTERM included."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        out.write_text(json.dumps(stamps))
+
+
+# -- the measurement
+
+
+def measure(rate: int, seconds: int, folder: Path) -> list[dict[str, Any]]:
+    """Run the processes, and compare what was sent with what came."""
+    me = [sys.executable, __file__]
+    page, grpc = free_port(), free_port()
+    settings = {
+        "PHENIX_STORE": f"sqlite:{folder}/flow.sqlite",
+        "PHENIX_PORT": str(page),
+        "PHENIX_GRPC_PORT": str(grpc),
+        "INGEST_SYMBOLS": ",".join(SYMBOLS),
+    }
+    expect = rate * seconds
+    children: list[subprocess.Popen[str]] = []
+
+    def start(argv: list[str], **more: Any) -> subprocess.Popen[str]:
+        log = (folder / f"{len(children)}.log").open("w")
+        child = subprocess.Popen(
+            argv, env={**os.environ, **settings}, stdout=more.pop("stdout", log), stderr=log, text=True, **more
+        )
+        children.append(child)
+        return child
+
+    try:
+        sent_file = folder / "sent.json"
+        terminal = start(
+            [*me, "--role", "terminal", "--rate", str(rate), "--seconds", str(seconds), "--out", str(sent_file)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert terminal.stdin is not None
+        assert terminal.stdout is not None
+        settings["THETADATA_BASE_URL"], settings["THETADATA_STREAM_URL"] = json.loads(terminal.stdout.readline())
+        ingest = start([sys.executable, "-m", "phenix", "ingest"])
+        serve = start([sys.executable, "-m", "phenix", "serve"])
+        until(lambda: answers(page), "serve to be ready", children)
+        files = {"SSE": folder / "sse.json", "gRPC": folder / "grpc.json"}
+        clients = [
+            start([*me, "--role", "sse", "--port", str(page), "--expect", str(expect), "--out", str(files["SSE"])]),
+            start([*me, "--role", "grpc", "--port", str(grpc), "--expect", str(expect), "--out", str(files["gRPC"])]),
+        ]
+        # Subscriptions of ingest and of both clients settle; nothing is played before.
+        time.sleep(8)
+        terminal.stdin.write("play\n")
+        terminal.stdin.flush()
+        if terminal.stdout.readline().strip() != "finished":
+            raise RuntimeError(f"the terminal ended early; see {folder}")
+        deadline = time.monotonic() + 15
+        while any(client.poll() is None for client in clients) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for client in clients:
+            client.terminate()
+            client.wait()
+        cpu = {"ingest": cpu_seconds(ingest), "serve": cpu_seconds(serve)}
+        terminal.stdin.close()
+        terminal.wait()
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    sent = json.loads(sent_file.read_text())
+    figures = []
+    for name, file in files.items():
+        got = json.loads(file.read_text())
+        delays = sorted((got[key] - at) / 1e6 for key, at in sent.items() if key in got)
+        if not delays:
+            logs = "\n".join(p.read_text()[-2000:] for p in sorted(folder.glob("*.log")))
+            raise RuntimeError(f"no row reached the {name} client\n{logs}")
+        detail = {
+            "sent": len(sent),
+            "received": len(delays),
+            "lost": len(sent) - len(delays),
+            "p50_ms": round(quantile(delays, 0.5), 1),
+            "p99_ms": round(quantile(delays, 0.99), 1),
+            "max_ms": round(delays[-1], 1),
+            "cpu_cores": {part: round(spent / seconds, 2) for part, spent in cpu.items()},
+        }
+        what = f"frame to {name} client, p95 at {rate:,} prints/s"
+        figures.append(
+            {"id": "P2", "what": what, "value": round(quantile(delays, 0.95), 1), "unit": "ms", "detail": detail}
+        )
+        figures.append(
+            {"id": "P2", "what": f"prints lost on the way to {name}", "value": detail["lost"], "unit": "prints"}
+        )
+    for part, spent in cpu.items():
+        figures.append({"id": "P2", "what": f"CPU of {part}, start included", "value": round(spent, 1), "unit": "s"})
+    return figures
+
+
+def quantile(ordered: list[float], share: float) -> float:
+    """The value below which that share lies."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def cpu_seconds(process: subprocess.Popen[str]) -> float:
+    """End a process gracefully; the CPU time it took, user and system."""
+    process.send_signal(signal.SIGTERM)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return float(usage.ru_utime + usage.ru_stime)
+
+
+def answers(port: int) -> bool:
+    """Whether the server takes requests."""
+    with contextlib.suppress(OSError):
+        connection = http.client.HTTPConnection(HOST, port, timeout=5)
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.client.OK
+    return False
+
+
+def until(done: Any, what: str, children: list[subprocess.Popen[str]]) -> None:
+    """Wait for something the processes bring about."""
+    deadline = time.monotonic() + 30
+    while not done():
+        if time.monotonic() > deadline or any(child.poll() is not None for child in children):
+            raise RuntimeError(f"waited in vain for {what}")
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> None:
+    """One role, or the whole measurement."""
+    command = argparse.ArgumentParser(description="Frame to client, end to end.")
+    command.add_argument("--rate", type=int, default=1000, help="prints a second")
+    command.add_argument("--seconds", type=int, default=20)
+    command.add_argument("--role", choices=("terminal", "sse", "grpc"))
+    command.add_argument("--port", type=int, default=0)
+    command.add_argument("--expect", type=int, default=0)
+    command.add_argument("--out", type=Path, default=Path("out.json"))
+    args = command.parse_args()
+    if args.role == "terminal":
+        asyncio.run(play(args.rate, args.seconds, args.out))
+    elif args.role == "sse":
+        read_sse(args.port, args.expect, args.out)
+    elif args.role == "grpc":
+        asyncio.run(read_grpc(args.port, args.expect, args.out))
+    else:
+        with tempfile.TemporaryDirectory(prefix="phenix-bench-") as folder:
+            print(json.dumps(measure(args.rate, args.seconds, Path(folder))))
+
+
+if __name__ == "__main__":
+    main()
