@@ -1,8 +1,9 @@
 """P2: from the terminal's frame to a client, with terminal, ingest, serve and clients as processes of their own.
 
 A metronome of a session plays 200 symbols at a steady rate through the stand-in: five frames a print, as the real
-terminal sends them. What is measured for each print is the wall clock of this machine at two points: just before
-the first of its frames is handed to the WebSocket, and when a client has the row in hand, read from the socket.
+terminal sends them, and like it never waits for its reader. A print's delay runs, on the wall clock of this machine,
+from the moment it was due to be sent until a client has the row in hand, read from its socket. Counting from when it
+was due keeps a sender that is held up from hiding the delay; how late the sender itself was is told beside it.
 The SSE client reads ``batch=1`` frames, the gRPC client is ``phenix.client``. Every print sent and not received
 counts as lost.
 
@@ -40,7 +41,7 @@ from phenix.ingest.terminal.events import (
 )
 from phenix.ingest.terminal.protocol import Contract
 from phenix.ingest.terminal.standin import StandIn, StandInOptions
-from phenix.ingest.terminal.standin_stream import PlayOptions
+from phenix.ingest.terminal.standin_stream import Absence, PlayOptions
 
 HOST = "127.0.0.1"
 DATE = 20260105
@@ -90,24 +91,28 @@ class Metronome:
         return root
 
 
-# -- the processes of the measurement; each writes {sequence: wall-clock ns} to a file
+# -- the processes of the measurement; each writes wall-clock ns by sequence to a file
 
 
 async def play(rate: int, seconds: int, out: Path) -> None:
-    """The terminal: plays once its standard input says so, and stamps each print as its frames begin to be sent."""
+    """The terminal: plays once its standard input says so, and notes of each print when it was due and when sent."""
     options = StandInOptions(
         port=0,
         stream_port=0,
         entitlements=Entitlements(Tier.STANDARD, Tier.STANDARD, Tier.STANDARD),
-        play=PlayOptions(wait_for_play=True),
+        play=PlayOptions(wait_for_play=True, absence=Absence.CONTINUE),
     )
     terminal = StandIn(Metronome(rate, seconds), options)
-    stamps: dict[int, int] = {}
+    stamps: dict[int, tuple[int, int]] = {}
+    anchor = 0
     apply = terminal.market.apply
 
     def stamped(event: TapeEvent) -> None:
+        nonlocal anchor
+        now = time.time_ns()
+        anchor = anchor or now
         if isinstance(event, Print):
-            stamps[event.sequence] = time.time_ns()
+            stamps[event.sequence] = (anchor + (event.wall - OPEN) * 1_000_000, now)
         apply(event)
 
     terminal.market.apply = stamped  # type: ignore[method-assign]
@@ -226,10 +231,11 @@ def measure(rate: int, seconds: int, folder: Path) -> list[dict[str, Any]]:
                 child.kill()
                 child.wait()
     sent = json.loads(sent_file.read_text())
+    late = sorted((at - due) / 1e6 for due, at in sent.values())
     figures = []
     for name, file in files.items():
         got = json.loads(file.read_text())
-        delays = sorted((got[key] - at) / 1e6 for key, at in sent.items() if key in got)
+        delays = sorted((got[key] - due) / 1e6 for key, (due, _) in sent.items() if key in got)
         if not delays:
             logs = "\n".join(p.read_text()[-2000:] for p in sorted(folder.glob("*.log")))
             raise RuntimeError(f"no row reached the {name} client\n{logs}")
@@ -240,6 +246,7 @@ def measure(rate: int, seconds: int, folder: Path) -> list[dict[str, Any]]:
             "p50_ms": round(quantile(delays, 0.5), 1),
             "p99_ms": round(quantile(delays, 0.99), 1),
             "max_ms": round(delays[-1], 1),
+            "sender_late_p95_ms": round(quantile(late, 0.95), 1),
             "cpu_cores": {part: round(spent / seconds, 2) for part, spent in cpu.items()},
         }
         what = f"frame to {name} client, p95 at {rate:,} prints/s"
