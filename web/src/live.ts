@@ -1,0 +1,149 @@
+/**
+ * The page's one event stream.
+ *
+ * Reconnecting is done here rather than by EventSource: each connection asks for exactly what follows
+ * the last seq seen, waits longer after each failure, and is given up when it stays silent longer than
+ * the server's heartbeat allows.
+ */
+
+import type { Row } from "./api";
+import type { Query } from "./query";
+
+export type LiveState = "connecting" | "live" | "reconnecting" | "off";
+
+export interface Degraded {
+  degraded: boolean;
+  reasons: string[];
+}
+
+export interface LiveHandlers {
+  rows(rows: Row[]): void;
+  retracted(rows: Row[]): void;
+  degraded(state: Degraded): void;
+  /** The gap cannot be filled from the stream, or the rules changed: read again. */
+  stale(reason: "reset" | "rules"): void;
+  state(state: LiveState, retryAt: number | null): void;
+  watermark(seq: number): void;
+}
+
+interface Frame {
+  sequence?: number;
+  watermark?: number;
+  eventType?: string;
+  flow?: Row;
+  events?: Frame[];
+  data?: Row[];
+  degraded?: boolean;
+  degradedReason?: string[];
+  reason?: string | string[];
+}
+
+const SILENCE = 25_000; // the server promises a heartbeat every 10 s
+const FIRST_DELAY = 500;
+const LAST_DELAY = 15_000;
+
+export class Live {
+  #source: EventSource | null = null;
+  #query: Query = "";
+  #seq = 0;
+  #failures = 0;
+  #retry = 0;
+  #watchdog = 0;
+
+  constructor(readonly handlers: LiveHandlers) {}
+
+  /** Follow a query from just after a seq. */
+  open(query: Query, seq: number): void {
+    this.close();
+    this.#query = query;
+    this.#seq = seq;
+    this.#failures = 0;
+    this.#connect();
+  }
+
+  close(): void {
+    this.#source?.close();
+    this.#source = null;
+    clearTimeout(this.#retry);
+    clearTimeout(this.#watchdog);
+    this.handlers.state("off", null);
+  }
+
+  #connect(): void {
+    this.handlers.state(this.#failures ? "reconnecting" : "connecting", null);
+    const parts = [this.#query, "batch=1", "snapshot=0", `watermark=${this.#seq}`];
+    const source = new EventSource(`api/flow/stream?${parts.filter(Boolean).join("&")}`);
+    this.#source = source;
+    this.#watch();
+    source.onopen = () => {
+      this.#failures = 0;
+      this.#watch();
+      this.handlers.state("live", null);
+    };
+    source.onerror = () => this.#fail();
+    const on = (name: string, handle: (frame: Frame) => void): void => {
+      source.addEventListener(name, (event) => {
+        if (source !== this.#source) return;
+        this.#watch();
+        const frame = JSON.parse((event as MessageEvent<string>).data) as Frame;
+        handle(frame);
+        const seq = Math.max(frame.watermark ?? 0, frame.sequence ?? 0, Number((event as MessageEvent).lastEventId) || 0);
+        if (seq > this.#seq) {
+          this.#seq = seq;
+          this.handlers.watermark(seq);
+        }
+      });
+    };
+    on("flow.updated", (frame) => this.#rows(frame));
+    on("flow.snapshot", (frame) => this.#rows(frame));
+    on("flow.retracted", (frame) => this.#rows({ ...frame, eventType: "flow.retracted" }));
+    on("progress", () => undefined);
+    on("degraded", (frame) => {
+      const given = frame.degradedReason ?? frame.reason ?? [];
+      this.handlers.degraded({ degraded: frame.degraded ?? true, reasons: Array.isArray(given) ? given : [given] });
+    });
+    on("rules", () => this.handlers.stale("rules"));
+    on("reset", () => this.handlers.stale("reset"));
+  }
+
+  #rows(frame: Frame): void {
+    const events = frame.events ?? (frame.data ? frame.data.map((flow) => ({ flow }) as Frame) : [frame]);
+    let kind = "";
+    let run: Row[] = [];
+    const hand = (): void => {
+      if (!run.length) return;
+      if (kind === "flow.retracted") this.handlers.retracted(run);
+      else this.handlers.rows(run);
+      run = [];
+    };
+    for (const event of events) {
+      const type = event.eventType ?? frame.eventType ?? "flow.updated";
+      if (type !== kind) hand();
+      kind = type;
+      if (event.flow) run.push(event.flow);
+    }
+    hand();
+  }
+
+  #watch(): void {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = window.setTimeout(() => this.#fail(), SILENCE);
+  }
+
+  #fail(): void {
+    this.#source?.close();
+    this.#source = null;
+    clearTimeout(this.#watchdog);
+    clearTimeout(this.#retry);
+    this.#failures += 1;
+    // A stream refused twice may be refused for good (resume expired, query no longer valid); reading the
+    // page again tells which, and starts a fresh stream when it succeeds.
+    if (this.#failures === 3) {
+      this.handlers.stale("reset");
+      return;
+    }
+    const delay = Math.min(LAST_DELAY, FIRST_DELAY * 2 ** this.#failures) * (0.5 + Math.random() / 2);
+    this.handlers.state("reconnecting", Date.now() + delay);
+    this.#retry = window.setTimeout(() => this.#connect(), delay);
+  }
+}

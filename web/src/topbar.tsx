@@ -1,0 +1,132 @@
+/** The top of the page: name, where box, how current the tape is, and its switches. */
+
+import { useEffect, useState } from "preact/hooks";
+import * as format from "./format";
+import type { Model } from "./model";
+import { pills } from "./pills";
+import { Where } from "./where";
+
+const THEMES = ["auto", "dark", "light"] as const;
+type Theme = (typeof THEMES)[number];
+const THEME_KEY = "phenix.theme";
+
+function stored(): Theme {
+  const found = localStorage.getItem(THEME_KEY);
+  return THEMES.find((theme) => theme === found) ?? "auto";
+}
+
+function ThemeButton() {
+  const [theme, setTheme] = useState<Theme>(stored);
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+    localStorage.setItem(THEME_KEY, theme);
+  }, [theme]);
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? "auto";
+  return (
+    <button type="button" class="icon" title={`Colours: ${theme}`} aria-label={`Colours: ${theme}; change to ${next}`} onClick={() => setTheme(next)}>
+      {{ auto: "◐", dark: "●", light: "○" }[theme]}
+    </button>
+  );
+}
+
+/** One word and a longer sentence on how current the tape is. */
+export function feed(model: Model): { state: string; word: string; text: string } {
+  if (model.paused) return { state: "paused", word: "Paused", text: "New rows wait until you resume." };
+  if (model.live === "reconnecting") return { state: "reconnecting", word: "Reconnecting", text: "The connection was lost; nothing will be missed when it is back." };
+  if (model.live === "connecting" || (!model.loaded && !model.problem)) return { state: "connecting", word: "Connecting", text: "" };
+  if (model.live === "off") return { state: "off", word: "Not live", text: "No stream for this filter." };
+  if (model.degraded.degraded) return { state: "degraded", word: "Degraded", text: model.degraded.reasons.join(", ") };
+  return { state: "live", word: "Live", text: "New rows arrive by themselves." };
+}
+
+export function TopBar({ model }: { model: Model }) {
+  const { state, word, text } = feed(model);
+  const active = model.catalog ? pills(model.query, model.catalog).filter((pill) => !["chips", "notChips", "where"].includes(pill.param)).length : 0;
+  const lag = model.meta?.lagSeconds;
+  return (
+    <header class="topbar">
+      <a class="name" href="./" aria-label="Phenix, all rows" onClick={(event) => {
+        if (event.metaKey || event.ctrlKey) return;
+        event.preventDefault();
+        model.go("");
+      }}>
+        <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">
+          <path d="M3 18 9 8l4.5 4.5L21 3" fill="none" stroke="currentColor" stroke-width="2.6" stroke-linecap="round" stroke-linejoin="round" />
+        </svg>
+        <span>Phenix</span>
+      </a>
+      <Where model={model} />
+      <div class="controls">
+        <span class={`feed ${state}`} title={text}>
+          <i aria-hidden="true" />
+          <span role="status">{word}</span>
+          {model.meta && (
+            <span class="faint session">
+              {format.isoDate(model.meta.sessionDate ?? "")}
+              {typeof lag === "number" && lag >= 5 && ` · ${format.count(lag)} s behind`}
+            </span>
+          )}
+        </span>
+        <button
+          type="button"
+          class="icon"
+          aria-pressed={model.paused}
+          title={model.paused ? "Resume (p)" : "Pause (p)"}
+          aria-label={model.paused ? "Resume" : "Pause"}
+          onClick={() => model.pause(!model.paused)}
+        >
+          {model.paused ? "▶" : "❚❚"}
+        </button>
+        <button
+          type="button"
+          class="icon wide"
+          aria-expanded={model.panel === "filters"}
+          title="Filters (e)"
+          onClick={() => model.open(model.panel === "filters" ? null : "filters")}
+        >
+          Filters{active > 0 && <b class="badge">{active}</b>}
+        </button>
+        <ThemeButton />
+        <button type="button" class="icon" title="Keys (?)" aria-label="Keys" onClick={() => model.open("help")}>
+          ?
+        </button>
+      </div>
+    </header>
+  );
+}
+
+function share(part: number, whole: number): string {
+  return whole > 0 ? `${Math.round((100 * part) / whole)}%` : "–";
+}
+
+/** Sums over the loaded rows. */
+export function Strip({ model }: { model: Model }) {
+  const { totals, rows } = model;
+  const leaning = totals.bullish + totals.bearish;
+  return (
+    <div class="strip" aria-label="Sums over the loaded rows">
+      <span>
+        <b>{format.count(rows.length)}</b> rows loaded
+      </span>
+      <span>
+        <b title={format.exact(totals.premium)}>{rows.length ? format.premium(totals.premium) : "–"}</b> premium
+      </span>
+      <span>
+        <b>{share(totals.calls, totals.premium)}</b> calls <b>{share(totals.puts, totals.premium)}</b> puts
+      </span>
+      <span class="lean">
+        <span class="bullish">▲ {share(totals.bullish, leaning)}</span>
+        <span class="bar" aria-hidden="true">
+          <i class="up" style={{ flexGrow: totals.bullish }} />
+          <i class="down" style={{ flexGrow: totals.bearish }} />
+        </span>
+        <span class="bearish">{share(totals.bearish, leaning)} ▼</span>
+      </span>
+      {model.watermark > 0 && (
+        <span class="push faint" title="The last position of the store this page has seen">
+          seq {format.count(model.watermark)}
+        </span>
+      )}
+    </div>
+  );
+}
