@@ -13,14 +13,48 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from phenix.engine.bundle import Bundle
     from phenix.engine.store.base import Reader, Writer
+    from phenix.ingest.recorder import Recorder
     from phenix.ingest.terminal.events import Source
     from phenix.ingest.terminal.standin import StandIn
     from phenix.ingest.terminal.tape import FileTape
 
-__all__ = ["open_reader", "open_writer", "tape", "terminal"]
+__all__ = ["RulesError", "active_bundle", "open_reader", "open_writer", "recorder", "tape", "terminal"]
 
 # -- rules: bundles from the packaged rules, from files, or from the store
+
+
+class RulesError(Exception):
+    """Rules that cannot be used; the message says which and why."""
+
+
+def active_bundle(writer: Writer) -> Bundle:
+    """The rules the store says are active; the packaged ones become its first version.
+
+    Raises RulesError when the packaged rules do not compile or the stored ones are not what their checksum says.
+    """
+    import time
+
+    from phenix.engine.bundle import Bundle, load_bundle
+    from phenix.engine.store.base import RuleVersion
+
+    stored = writer.reads.rule_version()
+    if stored is not None:
+        bundle = Bundle.from_config(stored.config_json)
+        if bundle.checksum != stored.checksum:
+            raise RulesError(
+                f"rule version {stored.version_id} in the store is not what its checksum {stored.checksum[:12]} says:"
+                " restore the store from a backup, or activate another version"
+            )
+        return bundle
+    packaged, diagnostics = load_bundle()
+    if packaged is None:
+        raise RulesError("\n".join(["the packaged rules do not compile:", *(str(d.message) for d in diagnostics)]))
+    now = time.time_ns() // 1_000_000
+    version = RuleVersion(packaged.version, packaged.config_json, packaged.checksum, False, now, None, None)
+    writer.put_rule_version(version, activate=True, now_utc=now)
+    return packaged
 
 
 # -- store: the writer (one process) and readers (any)
@@ -43,6 +77,19 @@ def open_reader(store: str) -> Reader:
 
 
 # -- ingest: normaliser, enricher and worker; the importer; the terminal client
+
+
+def recorder(writer: Writer) -> Recorder:
+    """The way into a store: its enricher, with the rule version the store says is active.
+
+    A store without one gets the packaged rules. Raises RulesError when neither can be used.
+    """
+    from phenix.engine.enrich.calendar import Calendar
+    from phenix.engine.enrich.enricher import Enricher
+    from phenix.ingest.recorder import Recorder, now_utc
+
+    enricher = Enricher(Calendar.packaged(), active_bundle(writer), writer.reads.session_raw, now_utc)
+    return Recorder(writer, enricher)
 
 
 # -- terminal: the stand-in, playing a tape or the generator
@@ -76,6 +123,7 @@ def terminal(
 
     Without ``indices`` an account that streams stocks streams indices too.
     """
+    from phenix.engine.enrich.calendar import Calendar
     from phenix.ingest.terminal.entitlements import Entitlements, Tier
     from phenix.ingest.terminal.standin import StandIn, StandInOptions
     from phenix.ingest.terminal.standin_stream import Absence, PlayOptions
@@ -91,7 +139,7 @@ def terminal(
         seed=seed,
     )
     entitlements = Entitlements(Tier[options.upper()], stock_tier, index_tier)
-    return StandIn(source, StandInOptions(host, port, stream_port, entitlements, play))
+    return StandIn(source, Calendar.packaged(), StandInOptions(host, port, stream_port, entitlements, play))
 
 
 # -- server: REST, SSE and gRPC gateways over one reader

@@ -13,6 +13,7 @@ import uvicorn
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from phenix.engine.enrich.calendar import Calendar
 from phenix.ingest.terminal.entitlements import Entitlements
 from phenix.ingest.terminal.events import Source
 from phenix.ingest.terminal.market import Market
@@ -50,7 +51,8 @@ class StandIn:
     Raises :class:`PortInUseError` on entry when an address is taken.
     """
 
-    def __init__(self, source: Source, options: StandInOptions | None = None) -> None:
+    def __init__(self, source: Source, calendar: Calendar, options: StandInOptions | None = None) -> None:
+        self._calendar = calendar
         self.options = options or StandInOptions()
         self.market = Market()
         self.stream = StreamServer(source, self.market, self.options.entitlements, self.options.play)
@@ -70,7 +72,13 @@ class StandIn:
             rest_socket.close()
             raise
         app = rest_app(
-            self._source, self.market, self.stream, self.options.entitlements, self.options.rest, self.shutdown
+            self._source,
+            self.market,
+            self.stream,
+            self._calendar,
+            self.options.entitlements,
+            self.options.rest,
+            self.shutdown,
         )
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
