@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from phenix.cli.command import CLEAN, FINDINGS, CommandError
 
-__all__ = ["PAGES", "add"]
+__all__ = ["add", "pages"]
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,7 +31,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write every page, or compare each with what is there."""
     stale: list[Path] = []
-    for name, page in PAGES.items():
+    for name, page in pages(args.parser).items():
         path: Path = args.out / name
         text = page()
         try:
@@ -183,14 +183,12 @@ def _parameters() -> str:
 # -- commands
 
 
-def _commands() -> str:
-    from phenix.cli.main import parser
-
+def _commands(top: argparse.ArgumentParser) -> str:
     return _page(
         "Commands",
         "Exit status of every command: 0 done, 1 findings (lint findings, differing files), 2 wrong usage or could not "
         "run, 130 interrupted.",
-        *(_command(name, command) for name, command in _walk(parser())),
+        *(_command(name, command) for name, command in _walk(top)),
     )
 
 
@@ -223,11 +221,12 @@ def _spelling(action: argparse.Action) -> str:
     return ", ".join(_code(o if action.nargs == 0 else f"{o} {value}") for o in action.option_strings)
 
 
-PAGES: Final[dict[str, Callable[[], str]]] = {
-    "chips.md": _chips,
-    "commands.md": _commands,
-    "fields.md": _fields,
-    "parameters.md": _parameters,
-    "settings.md": _settings,
-}
-"""Page name to the function that writes it."""
+def pages(top: argparse.ArgumentParser) -> dict[str, Callable[[], str]]:
+    """Page name to the function that writes it; ``top`` is the whole command line."""
+    return {
+        "chips.md": _chips,
+        "commands.md": lambda: _commands(top),
+        "fields.md": _fields,
+        "parameters.md": _parameters,
+        "settings.md": _settings,
+    }

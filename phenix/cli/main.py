@@ -2,7 +2,7 @@
 
 A group is a module with ``add(commands)``, which registers subcommands with
 ``set_defaults(run=function)``; ``run(args)`` returns the exit code and finds the settings in
-``args.settings``. Groups import what they run inside the function, so that any command starts fast.
+``args.settings``, this whole command line in ``args.parser``. Groups import what they run inside the function, so that any command starts fast.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Wrong usage exits with 2 from argparse itself."""
-    args = parser().parse_args(argv)
+    top = parser()
+    args = top.parse_args(argv)
+    args.parser = top
     try:
         args.settings = load(os.environ)
         code: int = args.run(args)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from phenix.cli.docs import PAGES
-from phenix.cli.main import main
+from phenix.cli.docs import pages
+from phenix.cli.main import main, parser
 from phenix.config import SETTINGS
 from phenix.engine.flow import FIELDS
 
 ROOT = Path(__file__).parents[2]
+PAGES = pages(parser())
 
 
 def test_the_committed_pages_are_current(capsys: pytest.CaptureFixture[str]) -> None:
