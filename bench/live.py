@@ -28,8 +28,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from phenix import app
 from phenix.engine.enrich.calendar import utc_of, wall_of
-from phenix.ingest.terminal.entitlements import Entitlements, Tier
 from phenix.ingest.terminal.events import (
     TRADE,
     UNDERLYING,
@@ -40,8 +40,6 @@ from phenix.ingest.terminal.events import (
     UnderlyingQuote,
 )
 from phenix.ingest.terminal.protocol import Contract
-from phenix.ingest.terminal.standin import StandIn, StandInOptions
-from phenix.ingest.terminal.standin_stream import Absence, PlayOptions
 
 HOST = "127.0.0.1"
 DATE = 20260105
@@ -96,13 +94,7 @@ class Metronome:
 
 async def play(rate: int, seconds: int, out: Path) -> None:
     """The terminal: plays once its standard input says so, and notes of each print when it was due and when sent."""
-    options = StandInOptions(
-        port=0,
-        stream_port=0,
-        entitlements=Entitlements(Tier.STANDARD, Tier.STANDARD, Tier.STANDARD),
-        play=PlayOptions(wait_for_play=True, absence=Absence.CONTINUE),
-    )
-    terminal = StandIn(Metronome(rate, seconds), options)
+    terminal = app.terminal(Metronome(rate, seconds), stocks="standard", wait_for_play=True, on_disconnect="continue")
     stamps: dict[int, tuple[int, int]] = {}
     anchor = 0
     apply = terminal.market.apply
