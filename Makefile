@@ -74,9 +74,7 @@ docs-check: $(DEV)
 	$(PHENIX) docs --check
 
 proto-check: $(DEV)
-	@rm -rf $(VENV)/proto && mkdir -p $(VENV)/proto
-	@$(MAKE) --no-print-directory proto STUBS=$(VENV)/proto
-	diff -r --exclude=__pycache__ --exclude=__init__.py $(VENV)/proto phenix/server/_pb
+	$(BIN)/python -m phenix.server.grpc.schema --check
 
 # Needs Node, which Python users never do; without npm the committed page is taken as it is.
 web-check:
@@ -84,14 +82,11 @@ web-check:
 
 # -- generating
 
-STUBS ?= phenix/server/_pb
-
 docs: $(DEV)
 	$(PHENIX) docs
 
 proto: $(DEV)
-	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=$(STUBS) --pyi_out=$(STUBS) \
-		--grpc_python_out=$(STUBS) $$(find proto -name '*.proto' | sort)
+	$(BIN)/python -m phenix.server.grpc.schema
 
 web:
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
