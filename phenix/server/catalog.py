@@ -1,0 +1,73 @@
+"""The catalog: what can be asked of the active rule version, as one JSON object."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from phenix.dsl.types import Kind
+from phenix.engine.encode import json_value
+from phenix.engine.flow import FIELDS, Field
+from phenix.server.params import PARAMETERS, SORTABLE
+from phenix.server.service import Rules
+
+__all__ = ["OPERATORS", "catalog"]
+
+_ORDER: Final = ("=", "!=", "<", "<=", ">", ">=", "in", "not in")
+_SAME: Final = ("=", "!=", "in", "not in")
+OPERATORS: Final[dict[Kind, tuple[str, ...]]] = {
+    Kind.BOOL: ("=", "!=", "is true", "is false"),
+    Kind.ENUM: _SAME,
+    Kind.SYMBOL: (*_SAME, "like"),
+    Kind.TEXT: (*_SAME, "like"),
+}
+"""Operators of a kind; every other kind is ordered."""
+
+
+def catalog(rules: Rules) -> dict[str, Any]:
+    """Chips, fields and parameters with everything a page or a client needs to offer them."""
+    bundle = rules.bundle
+    return {
+        "ruleVersion": bundle.version,
+        "ruleChecksum": bundle.checksum,
+        "scoringModel": bundle.score_label,
+        "chips": [
+            {
+                "id": chip.id,
+                "label": chip.label,
+                "aliases": list(chip.aliases),
+                "group": chip.group,
+                "doc": chip.doc,
+                "rule": chip.rule,
+                "english": chip.english,
+                "fields": list(chip.fields),
+                "params": dict(chip.params),
+                "rollout": "on",
+            }
+            for chip in bundle.chips
+        ],
+        "fields": [_field(f) for f in FIELDS if f.filterable or f.json],
+        "parameters": [{"name": p.name, "kind": p.kind, "doc": p.doc} for p in PARAMETERS.values()],
+        "presets": [],
+    }
+
+
+def _field(f: Field) -> dict[str, Any]:
+    operators = OPERATORS.get(f.type.kind, _ORDER)
+    return {
+        "name": f.name,
+        "json": f.json,
+        "type": f.type.kind.value,
+        "nullable": f.nullable,
+        "doc": f.doc,
+        "operators": [*operators, *(("is null", "is not null") if f.nullable else ())] if f.filterable else [],
+        "enum": list(f.type.members) or None,
+        "range": None if f.type.lo is None else {"min": _shown(f, f.type.lo), "max": _shown(f, f.type.hi)},
+        "minParam": f"min{f.ranges}" if f.ranges else None,
+        "maxParam": f"max{f.ranges}" if f.ranges else None,
+        "sortable": f.name in SORTABLE,
+        "filterable": f.filterable,
+    }
+
+
+def _shown(f: Field, bound: Any) -> Any:
+    return json_value(f.name, bound)

@@ -1,0 +1,137 @@
+"""The serving process: both gateways on one event loop, bound before they are announced.
+
+Shutdown is bounded: the log is closed first, so that every stream ends with a seq to resume from,
+then calls under way have a moment to finish.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import h11
+import orjson
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from phenix.engine.query.request import Refusal
+from phenix.server.errors import ERRORS, problem
+from phenix.server.grpc.gateway import bind, finish, gateway
+from phenix.server.rest.routes import application
+from phenix.server.service import FlowService
+
+__all__ = ["Addresses", "listen", "serve"]
+
+_GRACE_S: Final = 2.0
+_BACKLOG: Final = 2048
+_MAX_HEAD: Final = 16 * 1024 * 1024
+"""Largest request line with headers that is read whole, so that it can be refused with a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a serving process listens."""
+
+    host: str
+    port: int
+    grpc_port: int
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, port 0 for a free one. Raises OSError when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+        found.listen(_BACKLOG)
+        found.setblocking(False)
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+async def serve(
+    service: FlowService, host: str, sock: socket.socket, grpc_port: int, ready: Callable[[Addresses], None]
+) -> None:
+    """Serve on a listening socket and a gRPC port until SIGTERM or SIGINT.
+
+    Raises StoreError when the store cannot be read at the start, OSError when the gRPC port is taken.
+    """
+    server = _Server(
+        uvicorn.Config(
+            application(service),
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            h11_max_incomplete_event_size=_MAX_HEAD,
+            timeout_graceful_shutdown=int(_GRACE_S),
+        )
+    )
+    calls, healthy = gateway(service)
+    port = bind(calls, host, grpc_port)
+    await service.start()
+    try:
+        await calls.start()
+        stop = asyncio.Event()
+        serving = asyncio.create_task(server.serve(sockets=[sock]))
+        with _signals(stop):
+            ready(Addresses(host, sock.getsockname()[1], port))
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            await service.close()
+            server.should_exit = True
+            await asyncio.gather(serving, finish(calls, healthy, _GRACE_S))
+    finally:
+        await service.close()
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to us: streams must end before it waits for them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+class _Protocol(H11Protocol):
+    """A protocol whose refusals have the shape of every other error."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, or one too large to be read."""
+        code, detail = "invalid_query", "This is no HTTP request."
+        if self.conn.their_state is h11.ERROR and self.conn.trailing_data[0][_MAX_HEAD:]:
+            code, detail = "too_complex", "The request line and headers are too large."
+        body = orjson.dumps(problem(Refusal(code, detail)))
+        headers: list[Any] = [
+            ("content-type", "application/problem+json"),
+            ("content-length", str(len(body))),
+            ("connection", "close"),
+        ]
+        head = h11.Response(status_code=ERRORS[code].status, headers=headers, reason=b"")
+        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()

@@ -1,0 +1,54 @@
+"""Store readers on threads: a blocking read never holds up the event loop.
+
+Each thread has a connection of its own, opened when it first reads and opened anew after the store
+failed under it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from phenix.engine.store.base import Reader, StoreError, StoreTimeout
+
+__all__ = ["Readers"]
+
+_T = TypeVar("_T")
+
+
+class Readers:
+    """A bounded number of reads side by side; further ones wait their turn."""
+
+    def __init__(self, open_reader: Callable[[], Reader], size: int) -> None:
+        self._open_reader = open_reader
+        self._local = threading.local()
+        self._opened: list[Reader] = []
+        self._pool = ThreadPoolExecutor(size, "phenix-reader")
+
+    async def run(self, read: Callable[[Reader], _T]) -> _T:
+        """Call ``read`` with a reader on another thread. Raises what it raises, and StoreError."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, read)
+
+    def _run(self, read: Callable[[Reader], _T]) -> _T:
+        reader: Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = self._open_reader()
+            self._opened.append(reader)
+        try:
+            return read(reader)
+        except StoreTimeout:
+            raise
+        except StoreError:
+            self._local.reader = None
+            self._opened.remove(reader)
+            reader.close()
+            raise
+
+    def close(self) -> None:
+        """Wait for the reads under way, then close every connection."""
+        self._pool.shutdown(cancel_futures=True)
+        for reader in self._opened:
+            reader.close()
