@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from phenix.engine.enrich.calendar import Calendar
@@ -87,17 +87,17 @@ class _Rest:
 
     async def play(self, _request: Request) -> Response:
         self._stream.play()
-        return PlainTextResponse("OK")
+        return _text("OK")
 
     async def mdds_status(self, _request: Request) -> Response:
-        return PlainTextResponse("CONNECTED")
+        return _text("CONNECTED")
 
     async def fpss_status(self, _request: Request) -> Response:
-        return PlainTextResponse(self._stream.status)
+        return _text(self._stream.status)
 
     async def end(self, _request: Request) -> Response:
         self._shutdown.set()
-        return PlainTextResponse("OK")
+        return _text("OK")
 
     async def upgraded(self, request: Request) -> Response:
         return _refuse(_deprecated(request.query_params) or Refusal(410, _UPGRADED + _CONSULT))
@@ -141,7 +141,7 @@ class _Rest:
         if isinstance(table, Refusal):
             return _refuse(table)
         media_type, write = _FORMATS[form]
-        return StreamingResponse(_paced(write(table)), media_type=media_type)
+        return StreamingResponse(_paced(write(table)), headers={"content-type": media_type})
 
 
 async def _paced(chunks: Iterator[bytes]) -> Any:
@@ -150,8 +150,12 @@ async def _paced(chunks: Iterator[bytes]) -> Any:
         await asyncio.sleep(0)  # the stream's playback gets its turn
 
 
+def _text(text: str, status: int = 200) -> Response:
+    return Response(text, status, headers={"content-type": "text/plain"})
+
+
 def _refuse(refusal: Refusal) -> Response:
-    return PlainTextResponse(refusal.text, status_code=refusal.code)
+    return _text(refusal.text, refusal.code)
 
 
 def _deprecated(params: Mapping[str, str]) -> Refusal | None:
@@ -186,7 +190,7 @@ def _objects(table: Table) -> Iterator[dict[str, Any]]:
     columns = table.columns
     money = [i for i, name in enumerate(columns) if name in table.money]
     for row in table.rows:
-        values = [None if value == "" else value for value in row]
+        values: list[Any] = [None if value == "" else value for value in row]
         for i in money:
             values[i] /= 10_000
         yield dict(zip(columns, values, strict=True))

@@ -1,0 +1,389 @@
+"""The terminal's REST side as a client sees it: typed answers, typed errors, retries within a budget.
+
+CSV is asked for everywhere, because it is the same for every account, and is read as it arrives.
+Errors are the vendor's plain text with a status of its own; text that comes with status 200 where
+a table belongs is recognised by the missing header. An empty answer (472) is an empty result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Final, NamedTuple, Self, TypeVar
+
+import httpx
+
+from phenix.ingest.terminal.layouts import DAY_MS, date_of, wall_of_stamp
+from phenix.ingest.terminal.protocol import Contract, money, money_half_even
+
+__all__ = [
+    "BusyError",
+    "CalendarDay",
+    "InvalidRequestError",
+    "NoDataError",
+    "NotEntitledError",
+    "OpenInterestRow",
+    "ServerFaultError",
+    "SessionLostError",
+    "StartingError",
+    "StockQuote",
+    "Terminal",
+    "TerminalError",
+    "TooLargeError",
+    "UnreachableError",
+    "UnreadableError",
+    "UpstreamDownError",
+]
+
+
+class TerminalError(Exception):
+    """The terminal did not answer with data; ``code`` is the HTTP status, 0 when there was none."""
+
+    retry = False
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class NotEntitledError(TerminalError):
+    """The subscription does not include the request (471, 403)."""
+
+
+class NoDataError(TerminalError):
+    """Nothing for the request (472)."""
+
+
+class InvalidRequestError(TerminalError):
+    """A parameter or a path the terminal refuses (404, 410, 473, 475, 476)."""
+
+
+class BusyError(TerminalError):
+    """The terminal's queue is full (429)."""
+
+    retry = True
+
+
+class UpstreamDownError(TerminalError):
+    """The terminal has lost its own connection (474)."""
+
+    retry = True
+
+
+class SessionLostError(TerminalError):
+    """Another terminal logged in with the same account (478): a person must decide."""
+
+
+class TooLargeError(TerminalError):
+    """Too much data asked at once (570): split the request."""
+
+
+class StartingError(TerminalError):
+    """The terminal or its backend is starting (571)."""
+
+    retry = True
+
+
+class ServerFaultError(TerminalError):
+    """A fault of the server (470, 572, other 5xx)."""
+
+    retry = True
+
+
+class UnreachableError(TerminalError):
+    """No connection, a timeout, or a connection that broke in the middle."""
+
+    retry = True
+
+
+class UnreadableError(TerminalError):
+    """An answer with status 200 that is not the table that was asked for."""
+
+
+_ERRORS: Final[dict[int, type[TerminalError]]] = {
+    403: NotEntitledError,
+    404: InvalidRequestError,
+    410: InvalidRequestError,
+    429: BusyError,
+    470: ServerFaultError,
+    471: NotEntitledError,
+    472: NoDataError,
+    473: InvalidRequestError,
+    474: UpstreamDownError,
+    475: InvalidRequestError,
+    476: InvalidRequestError,
+    478: SessionLostError,
+    570: TooLargeError,
+    571: StartingError,
+    572: ServerFaultError,
+}
+
+_TEXTS: Final[tuple[tuple[re.Pattern[str], type[TerminalError]], ...]] = (
+    (re.compile(r"no data", re.IGNORECASE), NoDataError),
+    (re.compile(r"subscription|permission|entitle", re.IGNORECASE), NotEntitledError),
+    (re.compile(r"SERVER_STARTING"), StartingError),
+    (re.compile(r"too many requests|queue", re.IGNORECASE), BusyError),
+)
+"""Error texts that came with a status that does not say so, or with none."""
+
+
+class OpenInterestRow(NamedTuple):
+    """Open interest of a contract as told at ``date`` and ``ms_of_day`` (New York)."""
+
+    contract: Contract
+    date: int
+    ms_of_day: int
+    open_interest: int
+
+
+class StockQuote(NamedTuple):
+    """A quote of an underlying; money in ten-thousandths, rounded half-even."""
+
+    symbol: str
+    date: int
+    ms_of_day: int
+    bid_size: int
+    bid: int
+    ask_size: int
+    ask: int
+
+
+class CalendarDay(NamedTuple):
+    """A day: ``open``, ``early_close``, ``full_close`` or ``weekend``; times of the session, empty when closed."""
+
+    type: str
+    open: str
+    close: str
+
+
+_T = TypeVar("_T")
+_CONTRACT: Final = ("symbol", "expiration", "strike", "right")
+_STOCK_QUOTE: Final = ("timestamp", "symbol", "bid_size", "bid", "ask_size", "ask")
+
+
+class Terminal:
+    """A client of one terminal: ``async with Terminal(url) as terminal``.
+
+    At most ``concurrency`` requests run at a time, snapshots apart (the terminal does not count
+    them). Failures that may pass are tried again up to ``retry_max`` times with exponential
+    back-off and full jitter, as long as ``budget_s`` is not spent; others raise at once.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        connect_timeout_ms: int = 8_000,
+        read_timeout_ms: int = 20_000,
+        retry_max: int = 5,
+        retry_base_ms: int = 200,
+        concurrency: int = 4,
+        budget_s: float = 60.0,
+        seed: int | None = None,
+    ) -> None:
+        timeout = httpx.Timeout(read_timeout_ms / 1000, connect=connect_timeout_ms / 1000)
+        # trust_env: a proxy of the environment must not stand between us and a terminal on this machine
+        self._http = httpx.AsyncClient(base_url=base_url, timeout=timeout, trust_env=False)
+        self._base_url = base_url
+        self._retry_max, self._retry_base_s, self._budget = retry_max, retry_base_ms / 1000, budget_s
+        self._slots = asyncio.Semaphore(concurrency)
+        self._random = random.Random(seed)  # noqa: S311 -- jitter, not secrets
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._http.aclose()
+
+    async def status(self, path: str = "/v3/terminal/mdds/status") -> str:
+        """The word a status endpoint answers, ``CONNECTED`` when all is well. Raises TerminalError."""
+        try:
+            answer = await self._http.get(path)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+        if answer.status_code != 200:
+            raise _error(answer.status_code, answer.text)
+        return answer.text.strip()
+
+    async def lines(self, path: str, **params: str | int) -> AsyncIterator[bytes]:
+        """A table's lines as they arrive, without line ends, the header first. Raises TerminalError.
+
+        Retries happen before the first line only: what was given cannot be taken back.
+        """
+
+        async def begin() -> tuple[bytes, AsyncIterator[bytes]]:
+            lines = self._lines(path, params)
+            return await anext(lines), lines
+
+        first, rest = await self._retry(begin)
+        yield first
+        async for line in rest:
+            yield line
+
+    async def contracts(
+        self, date: int, *, symbols: Iterable[str] = (), kind: str = "trade", max_dte: int | None = None
+    ) -> list[Contract]:
+        """Contracts that traded (or were quoted) on a date; all symbols when none is named."""
+        params: dict[str, str | int] = {"date": date}
+        if named := ",".join(symbols):
+            params["symbol"] = named
+        if max_dte is not None:
+            params["max_dte"] = max_dte
+        rows = await self._table(f"/v3/option/list/contracts/{kind}", params, _CONTRACT)
+        return _typed(rows, _contract)
+
+    async def expirations(self, symbols: Iterable[str]) -> list[tuple[str, int]]:
+        """Expirations by symbol, dead ones included, in no order."""
+        rows = await self._table("/v3/option/list/expirations", {"symbol": ",".join(symbols)}, ("symbol", "expiration"))
+        return _typed(rows, lambda row: (row[0], int(row[1].replace("-", ""))))
+
+    async def option_symbols(self) -> list[str]:
+        """Every option root."""
+        return [row[0] for row in await self._table("/v3/option/list/symbols", {}, ("symbol",)) if row[0]]
+
+    async def open_interest(self, symbol: str, date: int | None = None, expiration: str = "*") -> list[OpenInterestRow]:
+        """Open interest of a root's contracts: today's snapshot, or of a past date."""
+        params: dict[str, str | int] = {"symbol": symbol, "expiration": expiration}
+        path = "/v3/option/snapshot/open_interest"
+        if date is not None:
+            path, params["date"] = "/v3/option/history/open_interest", date
+        rows = await self._table(path, params, (*_CONTRACT, "timestamp", "open_interest"))
+        return _typed(rows, lambda row: OpenInterestRow(_contract(row), *_when(row[4]), int(row[5])))
+
+    async def stock_quotes(self, symbols: Iterable[str]) -> list[StockQuote]:
+        """The latest quote of each symbol that has one; ``*`` asks for all. Delayed under a Value subscription."""
+        params: dict[str, str | int] = {"symbol": ",".join(symbols), "venue": "utp_cta"}
+        rows = await self._table("/v3/stock/snapshot/quote", params, _STOCK_QUOTE)
+        return _typed(rows, _stock_quote)
+
+    async def calendar_today(self) -> CalendarDay:
+        """The terminal's own today."""
+        return CalendarDay(*(await self._table("/v3/calendar/today", {}, ("type", "open", "close")))[0])
+
+    async def calendar_on(self, date: int) -> CalendarDay:
+        """A date of the terminal's calendar."""
+        rows = await self._table("/v3/calendar/on_date", {"date": date}, ("type", "open", "close"))
+        return CalendarDay(*rows[0])
+
+    # -- one request
+
+    async def _table(self, path: str, params: dict[str, str | int], columns: tuple[str, ...]) -> list[list[str]]:
+        """The wanted columns of a whole table; empty when there is no data."""
+
+        async def read() -> list[list[str]]:
+            rows: list[list[str]] = []
+            places: list[int] = []
+            async for raw in self._lines(path, params):
+                fields = raw.decode("utf-8", "replace").split(",")
+                if not places:
+                    missing = [name for name in columns if name not in fields]
+                    if missing:
+                        raise _sniff(",".join(fields), f"{path}: no column {', '.join(missing)}")
+                    places = [fields.index(name) for name in columns]
+                elif len(fields) <= max(places):
+                    raise UnreadableError(f"{path}: a row of {len(fields)} columns: {','.join(fields)[:200]}", 200)
+                else:
+                    rows.append([fields[i] for i in places])
+            return rows
+
+        try:
+            return await self._retry(read)
+        except NoDataError:
+            return []
+
+    async def _lines(self, path: str, params: dict[str, str | int]) -> AsyncIterator[bytes]:
+        if "/snapshot/" in path:
+            async for line in self._body(path, params):
+                yield line
+            return
+        async with self._slots:
+            async for line in self._body(path, params):
+                yield line
+
+    async def _body(self, path: str, params: dict[str, str | int]) -> AsyncIterator[bytes]:
+        try:
+            async with self._http.stream("GET", path, params={**params, "format": "csv"}) as answer:
+                if answer.status_code != 200:
+                    raise _error(answer.status_code, (await answer.aread()).decode("utf-8", "replace"))
+                rest, first = b"", True
+                async for chunk in answer.aiter_bytes():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        if first:
+                            _check_header(path, line)
+                            first = False
+                        if line := line.removesuffix(b"\r"):
+                            yield line
+                if rest:
+                    if first:
+                        _check_header(path, rest)
+                    yield rest
+                elif first:
+                    raise UnreadableError(f"{path}: an empty answer", 200)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: httpx.HTTPError) -> UnreachableError:
+        return UnreachableError(f"no answer from the terminal at {self._base_url}: {error or type(error).__name__}")
+
+    async def _retry(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        end = time.monotonic() + self._budget
+        for n in range(self._retry_max + 1):
+            try:
+                return await attempt()
+            except TerminalError as error:
+                delay = self._random.random() * self._retry_base_s * 2**n
+                if not error.retry or n == self._retry_max or time.monotonic() + delay > end:
+                    raise
+                await asyncio.sleep(delay)
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _error(code: int, text: str) -> TerminalError:
+    text = text.strip()[:500]
+    known = _ERRORS.get(code)
+    if known is None:
+        known = next((kind for pattern, kind in _TEXTS if pattern.search(text)), ServerFaultError)
+    return known(f"the terminal answered {code}: {text}", code)
+
+
+def _sniff(text: str, where: str) -> TerminalError:
+    kind = next((kind for pattern, kind in _TEXTS if pattern.search(text)), UnreadableError)
+    return kind(f"{where} in the answer: {text.strip()[:500]}", 200)
+
+
+def _check_header(path: str, line: bytes) -> None:
+    text = line.decode("utf-8", "replace").strip()
+    if not re.fullmatch(r"[a-z0-9_]+(,[a-z0-9_]+)*", text):
+        raise _sniff(text, f"{path}: text instead of a table")
+
+
+def _contract(row: list[str]) -> Contract:
+    strike = money(float(row[2]), "strike")
+    return Contract(
+        "OPTION", row[0], int(row[1].replace("-", "")), strike, {"C": "CALL", "P": "PUT"}.get(row[3], row[3])
+    )
+
+
+def _typed(rows: list[list[str]], read: Callable[[list[str]], _T]) -> list[_T]:
+    typed = []
+    for row in rows:
+        try:
+            typed.append(read(row))
+        except ValueError as error:
+            raise UnreadableError(f"cannot read the row {','.join(row)[:200]}: {error}", 200) from None
+    return typed
+
+
+def _when(stamp: str) -> tuple[int, int]:
+    wall = wall_of_stamp(stamp)
+    return date_of(wall), wall % DAY_MS
+
+
+def _stock_quote(row: list[str]) -> StockQuote:
+    date, ms = _when(row[0])
+    bid, ask = money_half_even(float(row[3]), "bid"), money_half_even(float(row[5]), "ask")
+    return StockQuote(row[1], date, ms, int(row[2]), bid, int(row[4]), ask)
