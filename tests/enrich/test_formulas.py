@@ -1,0 +1,154 @@
+"""The pure formulas at their boundaries."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phenix.engine.enrich.formulas import (
+    aggressiveness,
+    opening,
+    otm_pct,
+    premium,
+    sentiment,
+    side,
+    spot_mid,
+    trade_id,
+    value_bucket,
+    vol_oi_ratio,
+)
+
+TENTH = Fraction(1, 10)
+
+
+@pytest.mark.parametrize(
+    ("price", "bid", "ask", "expected"),
+    [
+        (2_1100, 2_0000, 2_1000, "AA"),  # exactly a cent above, exactly a tenth of the spread
+        (2_1099, 2_0000, 2_1000, "ASK"),
+        (2_1000, 2_0000, 2_1000, "ASK"),
+        (2_0999, 2_0000, 2_1000, "MID"),
+        (2_0001, 2_0000, 2_1000, "MID"),
+        (2_0000, 2_0000, 2_1000, "BID"),
+        (1_0000, 2_0000, 2_1000, "BID"),
+        (2_0200, 2_0000, 2_0100, "AA"),  # a narrow quote: the cent decides
+        (2_0199, 2_0000, 2_0100, "ASK"),
+        (5_2000, 3_0000, 5_0000, "AA"),  # a wide quote: the tenth decides
+        (5_1999, 3_0000, 5_0000, "ASK"),
+        (5_1100, 3_0000, 5_0000, "ASK"),
+        (600, 0, 500, "AA"),  # bid 0 is a usable quote
+        (0, 0, 500, "BID"),
+        (2_1100, None, 2_1000, None),
+        (2_1100, 2_0000, None, None),
+        (2_1100, None, None, None),
+        (2_1000, 2_1000, 2_1000, None),  # locked
+        (2_1000, 2_1000, 2_0000, None),  # crossed
+        (2_1000, 0, 0, None),
+        (2_1000, -1, 2_0000, None),
+    ],
+)
+def test_side(price: int, bid: int | None, ask: int | None, expected: str | None) -> None:
+    assert side(price, bid, ask, 100, TENTH) == expected
+
+
+def test_side_takes_any_constants() -> None:
+    assert side(2_1100, 2_0000, 2_1000, 101, TENTH) == "ASK"
+    assert side(2_1100, 2_0000, 2_1000, 100, Fraction(1, 9)) == "ASK"
+    assert side(2_1334, 2_0000, 2_1000, 100, Fraction(1, 3)) == "AA"
+    assert side(2_1333, 2_0000, 2_1000, 100, Fraction(1, 3)) == "ASK"
+
+
+@pytest.mark.parametrize(
+    ("right", "side_", "expected"),
+    [
+        ("CALL", "AA", "bullish"), ("CALL", "ASK", "bullish"), ("CALL", "BID", "bearish"), ("CALL", "MID", "neutral"),
+        ("PUT", "AA", "bearish"), ("PUT", "ASK", "bearish"), ("PUT", "BID", "bullish"), ("PUT", "MID", "neutral"),
+        ("CALL", None, "neutral"), ("PUT", None, "neutral"),
+    ],
+)  # fmt: skip
+def test_sentiment(right: str, side_: str | None, expected: str) -> None:
+    assert sentiment(right, side_, neutral=False) == expected
+    assert sentiment(right, side_, neutral=True) == "neutral"
+
+
+def test_aggressiveness() -> None:
+    assert [aggressiveness(p, 2_0000, 2_1000) for p in (2_0000, 2_0500, 2_1000, 2_1500)] == [-1.0, 0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("right", "strike", "spot", "expected"),
+    [
+        ("CALL", 105_0000, 100_0000, 5.0),
+        ("CALL", 107_0000, 100_0000, 7.0),  # 0.07 * 100 is not 7 in doubles: one division is
+        ("PUT", 105_0000, 100_0000, -5.0),
+        ("PUT", 95_0000, 100_0000, 5.0),
+        ("CALL", 100_0000, 100_0000, 0.0),
+        ("CALL", 100_0000, None, None),
+        ("CALL", 100_0000, 0, None),
+    ],
+)
+def test_otm_pct(right: str, strike: int, spot: int | None, expected: float | None) -> None:
+    assert otm_pct(right, strike, spot) == expected
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "expected"),
+    [
+        (15_1000, 15_1000, 15_1000), (100, 101, 100), (100, 103, 101), (None, 100, None), (100, None, None),
+        (0, 100, None), (100, 0, None), (-1, 100, None), (100, -1, None), (102, 100, 101),
+    ],
+)  # fmt: skip
+def test_spot_mid_rounds_down_and_needs_two_sides(bid: int | None, ask: int | None, expected: int | None) -> None:
+    assert spot_mid(bid, ask) == expected
+
+
+def test_premium_is_exact() -> None:
+    assert premium(2_1100, 3) == 633_0000
+    assert premium(999_999_9999, 10_000_000) == 9_999_999_999_000_000_000
+
+
+def test_vol_oi_ratio() -> None:
+    assert vol_oi_ratio(10, None) is None
+    assert vol_oi_ratio(10, 0) == 10.0
+    assert vol_oi_ratio(10, 4) == 2.5
+
+
+def test_opening_is_proof() -> None:
+    assert opening(50, 60, 39) is True  # 50 > 39 + 10
+    assert opening(50, 60, 40) is False
+    assert opening(50, 60, None) is None
+    assert opening(1, 1, 0) is True
+
+
+def test_value_bucket_edges() -> None:
+    assert [value_bucket(v) for v in (0, 1, 127, 128, 129, 130, 255, 256)] == [0, 1, 127, 128, 128, 129, 191, 192]
+
+
+@given(st.integers(0, 2**63))
+def test_value_bucket_keeps_order_and_is_fine(value: int) -> None:
+    assert value_bucket(value) <= value_bucket(value + 1)
+    assert value_bucket(value) < value_bucket(value + value // 64 + 1)
+
+
+IDENTITY = ("AAPL", 20241115, 220_0000, "CALL", 1730730602064, 4_1500, 1, 18, 5, 19598457)
+
+
+def test_prints_that_differ_in_the_sequence_alone_are_two() -> None:
+    assert trade_id(*IDENTITY) == trade_id(*IDENTITY)
+    assert trade_id(*IDENTITY) != trade_id(*IDENTITY[:-1], 19598464)
+
+
+def test_every_part_of_the_identity_counts() -> None:
+    ids = {trade_id(*IDENTITY)}
+    for i, part in enumerate(IDENTITY):
+        other = part + 1 if isinstance(part, int) else part + "X"
+        ids.add(trade_id(*IDENTITY[:i], other, *IDENTITY[i + 1 :]))  # type: ignore[arg-type]
+    assert len(ids) == 1 + len(IDENTITY)
+    assert all(0 <= found < 2**63 for found in ids)
+
+
+def test_the_identity_never_changes() -> None:
+    assert trade_id(*IDENTITY) == 5222017427127485227

@@ -1,0 +1,113 @@
+"""Random prints through the enricher equal a re-computation that looks at all earlier rows each time."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.enrich import oracle
+from tests.enrich.prints import NAMES, Rules, enricher, et, raw
+
+TAGGED = {
+    "sig_score",
+    "score_quality",
+    "missing_metrics",
+    "chips_set",
+    "chips_known",
+    "rule_version",
+    "enriched_at_utc",
+}
+
+CONTRACTS = [
+    ("SPXW", 20260818, 6000_0000, "CALL"),
+    ("SPX", 20260821, 6000_0000, "PUT"),
+    ("AAPL", 20260821, 200_0000, "CALL"),
+    ("AAPL1", 20260821, 200_0000, "PUT"),
+    ("IBM", 20260817, 250_0000, "PUT"),
+]
+ANCHORS = [
+    et(date, clock)
+    for date in (20260817, 20260818)
+    for clock in (
+        "09:28",
+        "09:30",
+        "09:44",
+        "10:28",
+        "10:29",
+        "11:00",
+        "16:14",
+        "16:59",
+        "18:00",
+        "20:16",
+        "03:10",
+        "07:31",
+    )
+]
+
+UNUSABLE = [(None, 2_1000), (2_0000, None), (2_1000, 2_1000), (2_1000, 2_0000), (0, 0), (0, 500)]
+
+prints = st.fixed_dictionaries(
+    {
+        "contract": st.sampled_from(CONTRACTS),
+        "anchor": st.integers(0, 3) | st.sampled_from(range(len(ANCHORS))),
+        "offset": st.integers(0, 12).map(lambda n: n * 20_000) | st.integers(0, 200_000),
+        "price": st.sampled_from([0, 1_9900, 2_0000, 2_0500, 2_1000, 2_1100, 2_1099, 2_2500]),
+        "size": st.sampled_from([1, 1, 2, 500]),
+        "quote": st.sampled_from([(2_0000, 2_1000)] * 4 + UNUSABLE),
+        "condition": st.sampled_from([18, 18, 18, 18, 95, 127, 130, 138, 2, 13, 40, 41, 44, 147, 148, 999, -5]),
+        "exchange": st.sampled_from([5, 5, 76, -1]),
+        "oi": st.sampled_from([None, 0, 1, 400]),
+        "spot": st.sampled_from([None, 0, 199_9950, 6123_4500]),
+    }
+)  # fmt: skip
+
+
+def rows_of(drawn: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    rows = []
+    for n, line in enumerate(drawn):
+        root, expiration, strike, right = line["contract"]
+        bid, ask = line["quote"]
+        rows.append(raw(
+            3 * n + 1, ANCHORS[line["anchor"]] + line["offset"], root=root, expiration=expiration, strike=strike,
+            right=right, price=line["price"], size=line["size"], bid=bid, ask=ask, condition=line["condition"],
+            exchange=line["exchange"], oi=line["oi"], spot=line["spot"],
+        ))  # fmt: skip
+    return rows
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(prints, min_size=1, max_size=45),
+    st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=12),
+    st.sampled_from([(100, True), (500, False)]),
+)
+def test_equals_the_obvious_computation(
+    drawn: list[dict[str, Any]], splits: list[tuple[int, bool]], constants: tuple[int, bool]
+) -> None:
+    rows = rows_of(drawn)
+    aa_floor, packages_are_neutral = constants
+    rules = Rules("v1", aa_floor, packages_are_neutral)
+    expected, expected_cancels = oracle.enrich(rows, Decimal(aa_floor) / 10_000, Decimal("0.1"), packages_are_neutral)
+
+    running = enricher(rows, rules)
+    found: list[tuple[Any, ...]] = []
+    cancels: list[tuple[int, int]] = []
+    unmatched = 0
+    rest = rows
+    for length, restart in [*splits, (len(rows), False)]:
+        if restart:
+            running = enricher(rows, rules)
+        result = running.enrich(rest[:length])
+        found += result.rows
+        cancels += result.cancels
+        unmatched += result.unmatched
+        rest = rest[length:]
+
+    for got, want in zip(found, expected, strict=True):
+        assert {k: v for k, v in zip(NAMES, got, strict=True) if k not in TAGGED} == want
+    assert dict(cancels) == expected_cancels
+    assert len(cancels) == len(expected_cancels)
+    assert unmatched == sum(line["cancel_record"] for line in expected) - len(cancels)
