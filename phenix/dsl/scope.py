@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Generic, TypeVar
 
 from phenix.dsl import nodes as n
@@ -25,12 +26,13 @@ class Defined(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class ParamInfo:
-    """A parameter: its type with range, its value in stored units and as written."""
+    """A parameter: its type with range, its value in stored units and exactly."""
 
     name: str
     type: Type
     value: Value
-    text: str
+    exact: Fraction | None
+    """The number as written: money in dollars, percent in points."""
     doc: str
 
     @property

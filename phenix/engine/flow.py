@@ -49,6 +49,7 @@ class Field:
 
     ``column`` is the SQL column (for derived fields: an SQL expression over aliases ``t`` for
     ``option_trades`` and ``e`` for ``option_trade_enriched``; ``:as_of`` is the reader's seq).
+    ``python`` is the same for derived fields in Python, with ``{name}`` for a stored value.
     ``json`` is the key in API rows, empty where the field does not appear under its own name.
     ``ranges`` names the REST range parameters (``Value`` gives ``minValue`` and ``maxValue``).
     """
@@ -60,8 +61,15 @@ class Field:
     part: Part
     nullable: bool = False
     column: str = ""
+    python: str = ""
     ranges: str = ""
     filterable: bool = True
+
+    @property
+    def source(self) -> str:
+        """The field as Python source over ``row`` (and ``as_of``, the reader's seq)."""
+        template = self.python or f"{{{self.name}}}"
+        return template.format_map({name: f"row[{i}]" for name, i in INDEX.items()})
 
     @property
     def sql(self) -> str:
@@ -99,7 +107,7 @@ def _enriched(name: str, json: str, type_: Type, doc: str, **more: Any) -> Field
 
 
 def _flag(name: str, doc: str) -> Field:
-    json = name.split("_")[0] + "".join(part.capitalize() for part in name.split("_")[1:])
+    json = name.split("_", maxsplit=1)[0] + "".join(part.capitalize() for part in name.split("_")[1:])
     return _enriched(name, json, _BOOL, doc)
 
 
@@ -180,7 +188,7 @@ FIELDS: Final[tuple[Field, ...]] = (
               nullable=True, ranges="SigScore"),
     _enriched("score_quality", "scoreQuality", Type(Kind.ENUM, members=("complete", "partial")),
               "Whether every input of the score was known."),
-    _enriched("missing_metrics", "missingMetrics", Type(Kind.TEXT), "Inputs of the score that were unknown, comma separated.",
+    _enriched("missing_metrics", "missingMetrics", Type(Kind.TEXT), "Unknown inputs of the score, comma separated.",
               filterable=False),
     _enriched("chips_set", "", Type(Kind.INT, 0, 2**63 - 1), "Bit per chip that is on.", filterable=False),
     _enriched("chips_known", "", Type(Kind.INT, 0, 2**63 - 1), "Bit per chip that could be decided.", filterable=False),
@@ -190,9 +198,10 @@ FIELDS: Final[tuple[Field, ...]] = (
     _enriched("enriched_at_utc", "enrichedAtUtc", _TS, "When the row was enriched."),
     # -- derived: readable, never stored
     Field("time_et", "", Type(Kind.TIME, 0, 86_400_000 - 1), "New York time of day of the print.", Part.DERIVED,
-          column="(t.trade_ts_et % 86400000)"),
+          column="(t.trade_ts_et % 86400000)", python="({trade_ts_et} % 86400000)"),
     Field("cancelled", "cancelled", _BOOL, "A later cancel matched this print.", Part.DERIVED,
-          column="(e.cancelled_seq IS NOT NULL AND e.cancelled_seq <= :as_of)"),
+          column="(e.cancelled_seq IS NOT NULL AND e.cancelled_seq <= :as_of)",
+          python="({cancelled_seq} is not None and {cancelled_seq} <= as_of)"),
 )  # fmt: skip
 
 RAW: Final = tuple(f for f in FIELDS if f.part is Part.RAW)

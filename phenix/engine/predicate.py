@@ -1,0 +1,78 @@
+"""A filter compiled once: canonical text, SQL for the store, a Python function for the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from phenix.dsl import core as c
+from phenix.dsl import nodes as n
+from phenix.dsl.compiler import Condition, compile_condition
+from phenix.dsl.diagnostics import Diagnostic, has_errors
+from phenix.dsl.printer import print_expression
+from phenix.dsl.source import Source, Span
+from phenix.engine.bundle import Bundle
+from phenix.engine.flow import BY_NAME, INDEX, Row
+from phenix.engine.targets.row import Names, true_rail
+from phenix.engine.targets.sqlite import SqliteTarget
+
+__all__ = ["Predicate", "compile_predicate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """Filters of one request, and-ed. A row matches where the whole is true; unknown does not match."""
+
+    text: str
+    """Canonical rule text; empty when nothing filters."""
+    core: c.Core
+    reads: frozenset[str]
+    """Fields the filter names, macros expanded."""
+    _bundle: Bundle
+    _matches: Callable[[Row, int], Any]
+
+    def sql(self, as_of: int) -> tuple[str, tuple[Any, ...]]:
+        """``(text, parameters)`` for a WHERE clause over the aliases ``t`` and ``e``."""
+        target = SqliteTarget(lambda name: BY_NAME[name].sql, self._bundle.bits.__getitem__, self._bundle.params, as_of)
+        return target.where(self.core)
+
+    def matches(self, row: Row, as_of: int) -> bool:
+        """Whether a stored row matches, read as of a seq."""
+        return bool(self._matches(row, as_of))
+
+
+def compile_predicate(parts: Sequence[tuple[str, str]], bundle: Bundle) -> Predicate | tuple[Diagnostic, ...]:
+    """Compile ``(origin, text)`` parts, each on its own, joined by ``and``.
+
+    Findings carry the origin as their source's name; errors of all parts come together.
+    """
+    whole: list[Condition] = []
+    found: list[Diagnostic] = []
+    for origin, text in parts:
+        condition, diagnostics = compile_condition(Source(origin, text), bundle.scope)
+        found.extend(diagnostics)
+        if condition is not None:
+            whole.append(condition)
+    if has_errors(found):
+        return tuple(found)
+    args = [x for w in whole for x in (w.core.args if isinstance(w.core, c.And) else (w.core,))]
+    core = c.TRUE if not args else args[0] if len(args) == 1 else c.And(tuple(args))
+    nodes = [x for w in whole for x in (w.node.args if isinstance(w.node, n.And) else (w.node,))]
+    text = print_expression(n.And(span=Span(0, 0), args=tuple(nodes))) if len(nodes) > 1 else (
+        print_expression(nodes[0]) if nodes else "")  # fmt: skip
+    return Predicate(text, core, c.reads(core), bundle, _matcher(core, bundle))
+
+
+def _matcher(core: c.Core, bundle: Bundle) -> Callable[[Row, int], Any]:
+    on, known = f"row[{INDEX['chips_set']}]", f"row[{INDEX['chips_known']}]"
+    names = Names(
+        field=lambda name: BY_NAME[name].source,
+        chip_true=lambda chip: f"({on} & {1 << bundle.bits[chip]})",
+        chip_false=lambda chip: f"({known} & ~{on} & {1 << bundle.bits[chip]})",
+        params=bundle.params,
+    )
+    source = f"lambda row, as_of: {true_rail(core, names)}"
+    # Generated from a checked tree: names of the catalog, literals as constants.
+    function: Callable[[Row, int], Any] = eval(compile(source, "<filter>", "eval"), names.constants)  # noqa: S307
+    return function

@@ -1,0 +1,160 @@
+"""The Python row target: core trees as the source of one generated function.
+
+Three values become two rails of plain boolean source: one that holds where the condition is true,
+one where it is false; unknown is neither. Kleene's tables then are Python's own ``and`` and ``or``
+(true of an ``and`` needs all true rails, false any false rail), and a condition over known fields
+costs one comparison.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from phenix.dsl import core as c
+
+__all__ = ["Names", "false_rail", "true_rail", "value"]
+
+_OPS: Final = {"=": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+
+
+@dataclasses.dataclass(slots=True)
+class Names:
+    """How leaves are spelt in the generated source, and the constants it is given."""
+
+    field: Callable[[str], str]
+    chip_true: Callable[[str], str]
+    chip_false: Callable[[str], str]
+    params: Mapping[str, Any]
+    constants: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def constant(self, value: Any) -> str:
+        """A name for a constant of the generated code."""
+        if isinstance(value, bool) or value is None:
+            return repr(value)
+        if isinstance(value, int):
+            return repr(value) if value >= 0 else f"({value!r})"
+        name = f"k{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Value:
+    """Source of a value, and the source conditions under which it is known."""
+
+    text: str
+    guards: tuple[str, ...] = ()
+
+
+def value(node: c.Core, names: Names) -> str:
+    """Source of a value that is None where unknown."""
+    lowered = _value(node, names)
+    return f"({lowered.text} if {' and '.join(lowered.guards)} else None)" if lowered.guards else lowered.text
+
+
+def true_rail(node: c.Core, names: Names) -> str:
+    """Source that is truthy exactly where the condition is true."""
+    return _rail(node, names, True)
+
+
+def false_rail(node: c.Core, names: Names) -> str:
+    """Source that is truthy exactly where the condition is false."""
+    return _rail(node, names, False)
+
+
+def _rail(node: c.Core, names: Names, want: bool) -> str:
+    match node:
+        case c.Const(value=known):
+            return repr(known is not None and bool(known) is want)
+        case c.Field(name=name, nullable=may):
+            text = names.field(name)
+            if want:
+                return text
+            return f"({text} is not None and not {text})" if may else f"(not {text})"
+        case c.Chip(id=name):
+            return names.chip_true(name) if want else names.chip_false(name)
+        case c.Not(operand=operand):
+            return _rail(operand, names, not want)
+        case c.And(args=args) | c.Or(args=args):
+            if not args:
+                return repr(isinstance(node, c.And) is want)
+            joint = " and " if isinstance(node, c.And) is want else " or "
+            return "(" + joint.join(_rail(a, names, want) for a in args) + ")"
+        case c.Compare(op=op, left=left, right=right):
+            a, b = _value(left, names), _value(right, names)
+            shown = _OPS[op if want else c.NEGATED[op]]
+            return _guarded(a.guards + b.guards, f"{a.text} {shown} {b.text}")
+        case c.InSet(operand=operand, values=among, negated=negated):
+            a = _value(operand, names)
+            word = "in" if want is not negated else "not in"
+            return _guarded(a.guards, f"{a.text} {word} {names.constant(frozenset(among))}")
+        case c.Like(operand=operand, how=how, text=text, negated=negated):
+            a = _value(operand, names)
+            what = names.constant(text)
+            test = {
+                "prefix": f"{a.text}.startswith({what})", "suffix": f"{a.text}.endswith({what})",
+                "contains": f"{what} in {a.text}", "whole": f"{a.text} == {what}",
+            }[how]  # fmt: skip
+            return _guarded(a.guards, test if want is not negated else f"not ({test})")
+        case c.IsNull(operand=operand, negated=negated):
+            a = _value(operand, names)
+            known = " and ".join(a.guards) or "True"
+            return f"({known})" if want is negated else f"(not ({known}))"
+        case c.Is(operand=operand, value=expected, negated=negated):
+            if expected is None:
+                test = f"not ({_rail(operand, names, True)} or {_rail(operand, names, False)})"
+            else:
+                test = _rail(operand, names, expected)
+            return f"({test})" if want is not negated else f"(not ({test}))"
+        case _:
+            raise TypeError(f"not a condition: {node!r}")
+
+
+def _guarded(guards: tuple[str, ...], test: str) -> str:
+    return "(" + " and ".join((*dict.fromkeys(guards), test)) + ")"
+
+
+def _value(node: c.Core, names: Names) -> _Value:
+    match node:
+        case c.Const(value=known):
+            return _Value(names.constant(known))
+        case c.Field(name=name, nullable=may):
+            text = names.field(name)
+            return _Value(text, (f"{text} is not None",) if may else ())
+        case c.Param(name=name):
+            return _Value(names.constant(names.params[name]))
+        case c.Arith(op=op, left=left, right=right):
+            a, b = _value(left, names), _value(right, names)
+            return _Value(f"({a.text} {op} {b.text})", _both(a, b))
+        case c.Divide(left=left, right=right):
+            a, b = _value(left, names), _value(right, names)
+            safe = isinstance(right, c.Const) and right.value != 0
+            return _Value(f"({a.text} / {b.text})", _both(a, b) + (() if safe else (f"{b.text} != 0",)))
+        case c.Real(operand=operand, scale=scale):
+            a = _value(operand, names)
+            text = f"float({a.text})"
+            return _Value(f"({text} / {float(10**scale)!r})" if scale else text, a.guards)
+        case c.Negate(operand=operand):
+            a = _value(operand, names)
+            return _Value(f"(-{a.text})", a.guards)
+        case c.Abs(operand=operand):
+            a = _value(operand, names)
+            return _Value(f"abs({a.text})", a.guards)
+        case c.Extreme(op=op, args=args):
+            parts = [_value(a, names) for a in args]
+            return _Value(f"{op}({', '.join(p.text for p in parts)})", _both(*parts))
+        case c.Coalesce(first=first, second=second):
+            a, b = _value(first, names), _value(second, names)
+            if not a.guards:
+                return a
+            known = " and ".join(a.guards)
+            either = (f"(({known}) or ({' and '.join(b.guards)}))",) if b.guards else ()
+            return _Value(f"({a.text} if {known} else {b.text})", either)
+        case _:
+            raise TypeError(f"not a value: {node!r}")
+
+
+def _both(*parts: _Value) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(g for p in parts for g in p.guards))
