@@ -10,17 +10,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from phenix.engine.bundle import Bundle
     from phenix.engine.store.base import Reader, Writer
     from phenix.ingest.recorder import Recorder
     from phenix.ingest.terminal.events import Source
+    from phenix.ingest.terminal.generator import Session
     from phenix.ingest.terminal.standin import StandIn
     from phenix.ingest.terminal.tape import FileTape
+    from phenix.server.service import FlowService
 
-__all__ = ["RulesError", "active_bundle", "open_reader", "open_writer", "recorder", "tape", "terminal"]
+__all__ = [
+    "RulesError",
+    "active_bundle",
+    "export",
+    "open_reader",
+    "open_writer",
+    "packaged_bundle",
+    "recorder",
+    "service",
+    "session",
+    "tape",
+    "terminal",
+]
 
 # -- rules: bundles from the packaged rules, from files, or from the store
 
@@ -36,7 +50,7 @@ def active_bundle(writer: Writer) -> Bundle:
     """
     import time
 
-    from phenix.engine.bundle import Bundle, load_bundle
+    from phenix.engine.bundle import Bundle
     from phenix.engine.store.base import RuleVersion
 
     stored = writer.reads.rule_version()
@@ -48,12 +62,20 @@ def active_bundle(writer: Writer) -> Bundle:
                 " restore the store from a backup, or activate another version"
             )
         return bundle
-    packaged, diagnostics = load_bundle()
-    if packaged is None:
-        raise RulesError("\n".join(["the packaged rules do not compile:", *(str(d.message) for d in diagnostics)]))
+    packaged = packaged_bundle()
     now = time.time_ns() // 1_000_000
     version = RuleVersion(packaged.version, packaged.config_json, packaged.checksum, False, now, None, None)
     writer.put_rule_version(version, activate=True, now_utc=now)
+    return packaged
+
+
+def packaged_bundle() -> Bundle:
+    """The rules shipped with the package. Raises RulesError when they do not compile."""
+    from phenix.engine.bundle import load_bundle
+
+    packaged, diagnostics = load_bundle()
+    if packaged is None:
+        raise RulesError("\n".join(["the packaged rules do not compile:", *(str(d.message) for d in diagnostics)]))
     return packaged
 
 
@@ -103,6 +125,28 @@ def tape(trades: Sequence[Path], open_interest: Sequence[Path] = (), underlying:
     return FileTape(trades, open_interest=open_interest, underlying=underlying, underlying_of=underlying_of)
 
 
+def session(
+    *, seed: int = 1, symbols: int = 200, prints: int | None = None, rate: float | None = None, date: int | None = None
+) -> Session:
+    """A generated session of the latest trading day, or of ``date``; ``rate`` is prints a second on average.
+
+    Raises ValueError for a date without trading and for more symbols than there are.
+    """
+    import time
+
+    from phenix.engine.enrich.calendar import Calendar
+    from phenix.engine.enrich.clock import et_of
+    from phenix.ingest.terminal.generator import DEFAULT_PRINTS, Session
+
+    calendar = Calendar.packaged()
+    if date is None:
+        today, _ = et_of(time.time_ns() // 1_000_000)
+        date = today if calendar.is_trading_day(today) else calendar.previous(today)
+    if prints is None:
+        prints = DEFAULT_PRINTS if rate is None else max(1, round(rate * 6.5 * 3600))
+    return Session(date, calendar, seed=seed, symbols=symbols, prints=prints)
+
+
 def terminal(
     source: Source,
     *,
@@ -142,4 +186,44 @@ def terminal(
     return StandIn(source, Calendar.packaged(), StandInOptions(host, port, stream_port, entitlements, play))
 
 
-# -- server: REST, SSE and gRPC gateways over one reader
+# -- server: REST, SSE and gRPC gateways over one store, and export
+
+
+def service(store: str, *, progress_s: float = 5.0, timeout_s: float = 5.0) -> FlowService:
+    """What both gateways serve, over readers of the store at a URL; not following the store yet.
+
+    Raises RulesError when the packaged rules do not compile.
+    """
+    from functools import partial
+
+    from phenix.engine.log import Log
+    from phenix.server.readers import Readers
+    from phenix.server.service import FlowService
+
+    opened = partial(open_reader, store)
+    queries, replays = Readers(opened, 4), Readers(opened, 2)
+    log = Log(opened, replays.run)
+    return FlowService(queries, replays, log, packaged_bundle(), timeout_s=timeout_s, progress_s=progress_s)
+
+
+def export(store: str, where: str = "") -> Iterator[bytes] | str:
+    """Lines of every stored row that matches; a text where ``where`` does not compile.
+
+    Raises StoreError, and RulesError when the stored rules cannot be used.
+    """
+    from phenix.dsl.render import render_text
+    from phenix.engine.bundle import Bundle
+    from phenix.engine.encode import Encoder
+    from phenix.engine.predicate import compile_predicate
+    from phenix.engine.query.export import export_lines
+
+    reader = open_reader(store)
+    version = reader.rule_version()
+    try:
+        bundle = Bundle.from_config(version.config_json, version.checksum) if version else packaged_bundle()
+    except ValueError as error:
+        raise RulesError(str(error)) from None
+    predicate = compile_predicate((("--where", where),), bundle) if where.strip() else None
+    if isinstance(predicate, tuple):
+        return "\n".join(render_text(finding) for finding in predicate)
+    return export_lines(reader, Encoder((chip.id, chip.bit) for chip in bundle.chips), predicate)
