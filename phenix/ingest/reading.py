@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import marshal
+import signal
 import subprocess
 import sys
 import time
@@ -81,7 +82,7 @@ def read_parts_apart(sources: Sources) -> Iterator[Part]:
     command = [sys.executable, "-m", "phenix.ingest.reading", arguments]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=1 << 20) as child:  # noqa: S603
         try:
-            assert child.stdout is not None  # noqa: S101 - it was asked for
+            assert child.stdout is not None
             while message := _receive(child.stdout):
                 if isinstance(message, str):
                     raise LayoutError(message)
@@ -239,6 +240,7 @@ class _Reading:
 
 
 def _main() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; without it the pipe ends this process
     sources = Sources(*(tuple(map(Path, paths)) for paths in json.loads(sys.argv[1])))
     try:
         for part in read_parts(sources):

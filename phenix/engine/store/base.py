@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from phenix.engine.flow import Row
 
@@ -237,6 +237,9 @@ class Reader(Protocol):
 
 class Writer(Protocol):
     """The one writer. Each method is one transaction: all of it is stored or none."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
 
     @property
     def reads(self) -> Reader:
