@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
             terminal = children.start("terminal", "--port", str(rest), "--stream-port", str(stream))
             children.wait(lambda: _listens(rest) and _listens(stream), "the stand-in terminal to listen")
             ingest = children.start("ingest")
-            serve = children.start("serve")
+            serve = children.start("serve", "--wait", "30")
             children.wait(lambda: _listens(page) and _listens(grpc), "the page to be served")
             rows = _Streamed(page)
             rows.start()

@@ -248,7 +248,7 @@ class Log:
         self._subscriptions.discard(subscription)
 
     async def close(self) -> None:
-        """End every subscription, then the tail."""
+        """End every subscription, then the tail; closing twice is fine."""
         self.closed = True
         for subscription in self._subscriptions:
             subscription.skip()

@@ -20,6 +20,7 @@ from phenix.dsl.types import Kind
 from phenix.engine.bundle import Bundle
 from phenix.engine.encode import ROW_KEYS
 from phenix.engine.flow import BY_NAME, FIELDS, Field
+from phenix.engine.query.page import compile_filter
 from phenix.engine.query.request import MAX_LIMIT, Finding, FlowRequest, Refusal, Total
 
 __all__ = ["CODES", "PARAMETERS", "SORTABLE", "Asked", "Parameter", "ParameterFinding", "read"]
@@ -179,7 +180,8 @@ def _chips(form: str) -> _Read:
 
 
 def _symbols(reading: _Reading, parameter: Parameter, text: str) -> None:
-    wanted, excluded = [], []
+    wanted: list[str] = []
+    excluded: list[str] = []
     for item in _items(text):
         name = item.text.removeprefix("-").strip().upper()
         if not _SYMBOL.fullmatch(name):
@@ -469,6 +471,9 @@ def read(pairs: Iterable[tuple[str, str]], bundle: Bundle) -> Asked | Refusal:
             parameter.read(reading, parameter, text)
     _check_ranges(reading)
     if reading.findings:
+        compiled = compile_filter(reading.parts, bundle)  # what is wrong with `where` is said at once too
+        if isinstance(compiled, Refusal):
+            reading.findings += compiled.diagnostics
         count = len(reading.findings)
         first = reading.findings[0].message
         detail = first if count == 1 else f"{count} things are wrong with the query; the first: {first}"

@@ -89,7 +89,7 @@ async def serve(
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
-            await service.close()
+            await service.log.close()
             server.should_exit = True
             await asyncio.gather(serving, finish(calls, healthy, _GRACE_S))
     finally:
@@ -120,7 +120,7 @@ class _Server(uvicorn.Server):
 class _Protocol(H11Protocol):
     """A protocol whose refusals have the shape of every other error."""
 
-    def send_400_response(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the sentence it would have said
         """Refuse what is no request, or one too large to be read."""
         code, detail = "invalid_query", "This is no HTTP request."
         if self.conn.their_state is h11.ERROR and self.conn.trailing_data[0][_MAX_HEAD:]:

@@ -50,5 +50,5 @@ class Readers:
     def close(self) -> None:
         """Wait for the reads under way, then close every connection."""
         self._pool.shutdown(cancel_futures=True)
-        for reader in self._opened:
-            reader.close()
+        while self._opened:
+            self._opened.pop().close()

@@ -6,6 +6,7 @@ failing does too, since a caller can only wait.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -101,12 +102,14 @@ class Progress:
 class FlowService:
     """Answers requests; ``timeout_s`` bounds a query, ``progress_s`` the silence of a stream.
 
-    ``packaged`` are the rules to use while the store names none.
+    ``replays`` are the readers of the log, apart from those of queries so that neither waits for the
+    other. ``packaged`` are the rules to use while the store names none.
     """
 
     def __init__(
         self,
         readers: Readers,
+        replays: Readers,
         log: Log,
         packaged: Bundle,
         *,
@@ -116,6 +119,7 @@ class FlowService:
     ) -> None:
         self.log = log
         self._readers = readers
+        self._replays = replays
         self._packaged = Rules.of(packaged)
         self._rules = self._packaged
         self._clock = clock
@@ -135,6 +139,8 @@ class FlowService:
     async def close(self) -> None:
         """End every stream with a seq to resume from, and stop following the store."""
         await self.log.close()
+        for readers in (self._readers, self._replays):
+            await asyncio.to_thread(readers.close)
 
     async def current_rules(self) -> Rules:
         """The rules that are active now. Raises StoreError."""
@@ -273,7 +279,7 @@ class FlowService:
         if version is None or active == self._packaged.bundle.version:
             return Rules(self._packaged.bundle, self._packaged.encoder, active)
         try:
-            return Rules.of(Bundle.from_config(version.config_json), active)
+            return Rules.of(Bundle.from_config(version.config_json, version.checksum), active)
         except ValueError as error:
             _logger.error("rule version %s does not load, the one before stays: %s", active, error)  # noqa: TRY400
             return Rules(self._rules.bundle, self._rules.encoder, active)

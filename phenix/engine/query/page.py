@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phenix.dsl.diagnostics import Severity
 from phenix.dsl.types import Kind
 from phenix.engine.bundle import Bundle
 from phenix.engine.flow import STORED, Field, Row
@@ -46,10 +47,11 @@ def compile_filter(parts: Sequence[tuple[str, str]], bundle: Bundle) -> Predicat
     compiled = compile_predicate(parts, bundle)
     if isinstance(compiled, Predicate):
         return compiled
-    large = all(finding.name == "too-large" for finding in compiled)
-    count = len(compiled)
-    detail = compiled[0].message if count == 1 else f"{count} things are wrong with the filter."
-    return Refusal("too_complex" if large else "invalid_query", detail, compiled)
+    errors = tuple(finding for finding in compiled if finding.severity is Severity.ERROR)
+    large = all(finding.name == "too-large" for finding in errors)
+    first = errors[0].message
+    detail = first if len(errors) == 1 else f"{len(errors)} things are wrong with the filter; the first: {first}"
+    return Refusal("too_complex" if large else "invalid_query", detail, errors)
 
 
 def fetch_page(
@@ -64,11 +66,9 @@ def fetch_page(
         predicate.text, request.sessions, request.include_cancelled, request.sort.name, request.descending
     )
     watermark = reader.watermark()
-    after = None
-    if request.cursor:
-        after = _resume(request, asked, bundle, watermark)
-        if isinstance(after, Refusal):
-            return after
+    after = _resume(request, asked, bundle, watermark) if request.cursor else None
+    if isinstance(after, Refusal):
+        return after
     scope = _scope(reader, request, predicate, after, watermark)
     limit = min(request.limit, MAX_LIMIT)
     statement = page_statement(request, predicate, scope, after)

@@ -1,7 +1,8 @@
 """The proto files: ``row.proto`` from the catalog, and the Python stubs from all of them.
 
-``python -m phenix.server.grpc.schema [FOLDER]`` (``make proto``) writes both, the stubs to a folder. A field keeps the number it
-has in the committed file for ever; a new one takes the next, and a removed one stays reserved.
+``python -m phenix.server.grpc.schema [FOLDER]`` (``make proto``) writes both, the stubs to a folder.
+A field keeps the number it has in the committed file for ever; a new one takes the next, and a
+removed one stays reserved.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def row_proto(committed: str) -> str:
 
 def stubs() -> dict[str, str]:
     """The generated Python modules of the proto files by file name, importing each other relatively."""
-    from grpc_tools import protoc
+    from grpc_tools import protoc  # type: ignore[import-untyped] # ships no types
 
     with tempfile.TemporaryDirectory() as folder:
         files = [f"phenix/v1/{name}.proto" for name in PACKAGE]

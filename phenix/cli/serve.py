@@ -1,0 +1,121 @@
+"""``phenix serve``: REST, SSE, gRPC and the page over a store that another process fills."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+from phenix.cli.command import CLEAN, CommandError
+
+if TYPE_CHECKING:
+    import socket
+
+    from phenix.engine.store.base import Reader
+    from phenix.server.process import Addresses
+
+__all__ = ["add"]
+
+_LOOPBACK = ("127.", "::1", "localhost")
+_TICK_S = 0.05
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "serve",
+        help="serve REST, SSE, gRPC and the page",
+        description="Serve the rows of a store: the page, REST and SSE on one port, gRPC on another. Prints one line "
+        "with both addresses when it is ready, and runs until it is stopped; streams end with a seq to resume from.",
+    )
+    parser.add_argument("--store", metavar="URL", help="the store (default: PHENIX_STORE)")
+    parser.add_argument("--host", help="address to listen on (default: PHENIX_HOST)")
+    parser.add_argument("--port", type=_port, help="port of the page, REST and SSE; 0 takes a free one")
+    parser.add_argument("--grpc-port", type=_port, help="port of gRPC; 0 takes a free one")
+    parser.add_argument(
+        "--wait", type=_seconds, default=0.0, metavar="SECONDS", help="wait so long for a store that is not there yet"
+    )
+    parser.add_argument(
+        "--heartbeat", type=_seconds, default=5.0, metavar="SECONDS", help="longest silence of a stream (default: 5)"
+    )
+    parser.set_defaults(run=run)
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port: a whole number from 0 to 65535")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if 0 <= seconds <= 3600:
+        return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to 3600")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until stopped."""
+    import asyncio
+
+    from phenix import app
+    from phenix.engine.store.base import StoreError
+    from phenix.server import process
+
+    settings = args.settings
+    store, host = args.store or settings.store, args.host or settings.host
+    port = settings.port if args.port is None else args.port
+    grpc_port = settings.grpc_port if args.grpc_port is None else args.grpc_port
+    if not host.startswith(_LOOPBACK):
+        raise CommandError(
+            f"will not listen on {host}: without tokens, which this version does not have, the API would be open to "
+            "everyone who reaches it; use 127.0.0.1 and a tunnel or a proxy that asks who is there"
+        )
+    try:
+        _wait(store, args.wait).close()
+        sock = _listen(host, port)
+        service = app.service(store, progress_s=args.heartbeat)
+        try:
+            asyncio.run(process.serve(service, host, sock, grpc_port, _ready))
+        except OSError as error:
+            raise CommandError(f"{error}: choose another port with --grpc-port, 0 takes a free one") from None
+    except StoreError as error:
+        raise CommandError(error.message) from None
+    except app.RulesError as error:
+        raise CommandError(str(error)) from None
+    return CLEAN
+
+
+def _ready(found: Addresses) -> None:
+    host = f"[{found.host}]" if ":" in found.host else found.host
+    print(f"phenix serve: ready at http://{host}:{found.port}/ and gRPC {host}:{found.grpc_port}", flush=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    from phenix.server import process
+
+    try:
+        return process.listen(host, port)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CommandError(
+            f"cannot listen on {host}:{port} ({reason}): choose another port with --port, 0 takes a free one"
+        ) from None
+
+
+def _wait(store: str, seconds: float) -> Reader:
+    """The store, waited for while it is missing; raises StoreError."""
+    from phenix import app
+    from phenix.engine.store.base import Problem, StoreError
+
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return app.open_reader(store)
+        except StoreError as error:
+            if error.problem is not Problem.MISSING or time.monotonic() >= until:
+                raise
+        time.sleep(_TICK_S)

@@ -1,0 +1,105 @@
+"""Synthetic rows in a store: raw values by hand, enriched values made up, chips by the packaged rules."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from phenix.app import active_bundle
+from phenix.engine.bundle import Bundle
+from phenix.engine.flow import ENRICHED, INDEX, RAW, STORED
+from phenix.engine.store.base import Batch, Writer
+from phenix.engine.store.sqlite import open_writer
+
+SESSION = 20260918
+OPEN_UTC = 1_789_738_200_000  # 2026-09-18 09:30 in New York
+ET = -4 * 3_600_000
+SYMBOLS = ("SPY", "QQQ", "BRK.B", "SPX")
+
+
+def made(number: int, seed: int = 0, **values: Any) -> list[Any]:
+    """The n-th made-up row, the same each time; ``values`` by field name. Seq is left to the store."""
+    rng = random.Random(f"{seed} {number}")
+    ts = OPEN_UTC + number * 40
+    symbol = rng.choice(SYMBOLS)
+    price = rng.randrange(1, 2_000) * 100
+    size = rng.choice((1, 3, 10, 250, 1_000))
+    oi = rng.choice((None, 0, 10, 5_000))
+    volume = size + rng.randrange(5_000)
+    spot = rng.choice((None, 6_600_000))
+    side = rng.choice((None, "AA", "ASK", "BID", "MID"))
+    row: dict[str, Any] = {
+        "trade_id": (seed << 40) + number, "trade_ts_utc": ts, "trade_ts_et": ts + ET, "session_date": SESSION,
+        "session": "regular", "symbol": symbol, "root": symbol.replace(".", ""),
+        "expiration": 20260918 + rng.randrange(3),
+        "strike": 6_500_000 + rng.randrange(40) * 10_000, "right": rng.choice(("CALL", "PUT")), "price": price,
+        "size": size, "bid": price - 100, "ask": price + 100, "quote_ts_utc": ts - 5,
+        "condition": rng.choice((0, 18, 95, 130)),
+        "exchange": rng.choice((5, 76)), "sequence": number - 50, "adjusted": 0, "spot": spot,
+        "spot_age_ms": None if spot is None else 12, "spot_source": None if spot is None else "file", "oi": oi,
+        "ingested_at_utc": ts + 30,
+        "value": price * size * 100, "dte": rng.randrange(3), "otm_pct": None if spot is None else rng.uniform(-5, 5),
+        "side": side, "aggressiveness": None if side is None else rng.choice((-1.0, 0.0, 1.0)),
+        "sentiment": rng.choice(("bullish", "bearish", "neutral")), "day_volume": volume,
+        "vol_oi_ratio": None if oi is None else volume / max(oi, 1),
+        "repeat3m": None if side is None else rng.randrange(1, 25),
+        "symbol_vol_1m": volume, "symbol_vol_baseline_15m": rng.choice((None, 12.5)), "open_window_baseline": None,
+        "bullish_ratio_15m": rng.choice((None, 0.0, 0.5, 1.0)), "value_pctile": rng.choice((None, 0.25, 0.5)),
+        "side_confidence": None if side is None else 0.85, "opening": None if oi is None else 0,
+        "score_quality": "partial", "missing_metrics": "", "enriched_at_utc": ts + 31,
+    }  # fmt: skip
+    row |= values
+    flags = {f.name: 0 for f in ENRICHED if f.type.kind == "bool" and not f.nullable}
+    return [{**flags, **row}.get(f.name) for f in STORED]
+
+
+class Store:
+    """A store being written; rows are made in order, ``cancel`` takes an earlier one back."""
+
+    def __init__(self, path: Path, seed: int = 0) -> None:
+        self.path = path
+        self.url = f"sqlite:{path}"
+        self.seed = seed
+        self.made = 0
+        self.writer: Writer = open_writer(path)
+        self.bundle: Bundle = active_bundle(self.writer)
+
+    def add(self, count: int = 1, **values: Any) -> list[list[Any]]:
+        """Append made-up rows in one commit; returns them with their seqs."""
+        rows = [made(self.made + i, self.seed, **values) for i in range(count)]
+        self.made += count
+        return self.put(rows)
+
+    def put(self, rows: Sequence[list[Any]], cancels: Sequence[tuple[int, int]] = ()) -> list[list[Any]]:
+        """Append rows; ``cancels`` are (position of the record among them, seq it takes back)."""
+        appended = self.writer.append(Batch(rows=[row[: len(RAW)] for row in rows]))
+        assert appended.duplicates == 0
+        stored = []
+        for row, raw in zip(rows, appended.rows, strict=True):
+            whole = [*raw, *row[len(RAW) :]]
+            self.bundle.tag(whole)
+            stored.append(whole)
+        taken = [(original, stored[position][0]) for position, original in cancels]
+        self.writer.append_enriched([(row[0], *row[len(RAW) :]) for row in stored], taken)
+        return stored
+
+    def cancel(self, original: Sequence[Any]) -> list[Any]:
+        """Take a row back; returns the record."""
+        record = made(self.made, self.seed, cancel_record=1, condition=40, symbol=original[INDEX["symbol"]])
+        self.made += 1
+        return self.put([record], [(0, original[0])])[0]
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+def batches(total: int, seed: int) -> Iterator[int]:
+    """Sizes of random commits that add up to a total."""
+    rng = random.Random(zlib.crc32(f"{total} {seed}".encode()))
+    while total > 0:
+        size = min(total, rng.choice((1, 1, 2, 7, 30)))
+        yield size
+        total -= size
