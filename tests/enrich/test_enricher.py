@@ -80,8 +80,7 @@ def test_the_score_comes_from_the_tagger_on_every_path() -> None:
     together = enricher(rows, Scored()).enrich(rows).rows
     alone = [enricher(rows, Scored()).enrich([row]).rows[0] for row in rows]
     assert together == alone
-    chips = names.index("chips_set")
-    assert [row[chips] for row in together] == [7, 0, 0]  # cancel records and compression have none
+    assert [row[names.index("sig_score")] for row in together] == [0.5] * 3
 
 
 def test_nothing_looks_ahead_inside_the_minute_or_the_day() -> None:

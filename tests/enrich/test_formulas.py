@@ -70,8 +70,7 @@ def test_side_takes_any_constants() -> None:
     ],
 )  # fmt: skip
 def test_sentiment(right: str, side_: str | None, expected: str) -> None:
-    assert sentiment(right, side_, neutral=False) == expected
-    assert sentiment(right, side_, neutral=True) == "neutral"
+    assert sentiment(right, side_) == expected
 
 
 def test_aggressiveness() -> None:

@@ -39,7 +39,7 @@ def day_of_date(date: int) -> int:
 def _offset_at(utc_hour: int) -> int:
     moment = dt.datetime.fromtimestamp(utc_hour * 3600, NEW_YORK)
     offset = moment.utcoffset()
-    assert offset is not None  # noqa: S101 - an aware datetime has one
+    assert offset is not None
     return int(offset.total_seconds()) * 1000
 
 
@@ -47,7 +47,7 @@ def _offset_at(utc_hour: int) -> int:
 def _offset_on(day: int, hour: int) -> int:
     date = dt.date.fromordinal(_EPOCH + day)
     offset = dt.datetime(date.year, date.month, date.day, hour, tzinfo=NEW_YORK).utcoffset()
-    assert offset is not None  # noqa: S101 - an aware datetime has one
+    assert offset is not None
     return int(offset.total_seconds()) * 1000
 
 

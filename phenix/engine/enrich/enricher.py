@@ -27,12 +27,11 @@ from phenix.engine.enrich.formulas import (
     vol_oi_ratio,
 )
 from phenix.engine.enrich.windows import ContractDay, Minute, SessionDay, SymbolDay
-from phenix.engine.flow import INDEX, RAW, Row
+from phenix.engine.flow import RAW, Row
 
 __all__ = ["ContractStats", "Enriched", "Enricher", "SymbolStats", "Tagger"]
 
 _RAW_FIELDS: Final = len(RAW)
-_CHIPS_SET: Final = INDEX["chips_set"]
 _DAYS_KEPT: Final = 3
 
 
@@ -48,7 +47,7 @@ class Tagger(Protocol):
     @property
     def packages_are_neutral(self) -> bool: ...
     def tag(self, row: list[Any]) -> None:
-        """Fill score, quality, missing metrics, chips and rule version of a full row."""
+        """Fill score, quality, missing metrics and chips of a full row; cancel records and compressions have none."""
 
 
 class ContractStats(NamedTuple):
@@ -128,6 +127,7 @@ class Enricher:
         """Enrich rows in seq order; a row seen before is computed afresh from history."""
         self._batches += 1
         batch = _Batch(self._batches, self._clock())
+        tag = self._tagger.tag
         rows = []
         day = None
         for raw in raws:
@@ -136,7 +136,9 @@ class Enricher:
                 raise ValueError("a row without a seq cannot be enriched: store it first")
             if day is None or date != day.date or seq <= day.last_seq:
                 day = self._day(date, seq)
-            rows.append(self._row(day, raw, batch))
+            row = self._advance(day, raw, batch)
+            tag(row)
+            rows.append(tuple(row[_RAW_FIELDS:]))
         return Enriched(
             rows,
             batch.cancels,
@@ -152,7 +154,7 @@ class Enricher:
             day = SessionDay(date)
             past = _Batch(0, 0)
             for raw in self._history(date, seq):
-                self._enter(day, raw, past)
+                self._advance(day, raw, past, past=True)
         self._days[date] = day  # the latest used last
         if len(self._days) > _DAYS_KEPT:
             del self._days[next(iter(self._days))]
@@ -173,52 +175,63 @@ class Enricher:
         day.contracts[contract] = found
         return found
 
-    def _enter(self, day: SessionDay, raw: Row, batch: _Batch) -> _Entered:
-        """Move the state over a row; what the row's figures need of it."""
-        seq, ts, session, price, size = raw[0], raw[2], raw[5], raw[11], raw[12]
-        key = (raw[7], raw[8], raw[9], raw[10])
-        contract = day.contracts.get(key) or self._contract(day, key, raw[6])
-        symbol = contract.symbol
-        meaning = self._meanings.get(raw[16]) or self._meaning(raw[16])
+    def _advance(self, day: SessionDay, raw: Row, batch: _Batch, *, past: bool = False) -> list[Any]:
+        """Move the state over a row; the full row, untagged (empty for the past, of which only the state counts)."""
+        (
+            seq, _, ts, wall, _, session, symbol_name, root, expiration, strike, right, price, size, bid, ask, _, code,
+            exchange, _, adjusted, spot, _, _, oi, _,
+        ) = raw  # fmt: skip
         day.last_seq = seq
+        key = (root, expiration, strike, right)
+        contract = day.contracts.get(key) or self._contract(day, key, symbol_name)
+        symbol = contract.symbol
+        meaning = self._meanings.get(code) or self._meaning(code)
+        value = premium(price, size)
         minute = ts // MINUTE
+        side_: str | None = None
+        mood = "neutral"
+        repeats: int | None = None
+        rank: float | None = None
 
         if meaning.cancel:
-            taken = contract.take_back(price, size, raw[17])
+            taken = contract.take_back(price, size, exchange)
             if taken is None:
                 batch.unmatched += 1
             else:
                 batch.cancels.append((taken.seq, seq))
-                day.histogram.remove(premium(price, size))
+                day.histogram.remove(value)
                 batch.touch(contract, symbol.take_back(taken, taken.ts // MINUTE))
-            return contract, symbol.turn(minute, session), meaning, None, "neutral", None, None
-
-        side_ = None if meaning.sideless else side(price, raw[13], raw[14], self._aa_floor, self._aa_spread)
-        sentiment_ = "neutral" if meaning.neutral else sentiment(raw[10], side_, neutral=False)
-        contract.oi = raw[23]
-        repeats = contract.add(seq, ts, price, size, raw[17], side_, sentiment_)
-        now = symbol.now
-        if now is None or now.minute != minute or now.session != session:
             now = symbol.turn(minute, session)
-        symbol.add(now, size, sentiment_)
-        rank = day.histogram.enter(premium(price, size))
-        if contract.stamp != batch.number or now.stamp != batch.number:
-            batch.touch(contract, now)
-        return contract, now, meaning, side_, sentiment_, repeats, rank
+        else:
+            if not meaning.sideless:
+                side_ = side(price, bid, ask, self._aa_floor, self._aa_spread)
+                if side_ is not None and not meaning.neutral:
+                    mood = sentiment(right, side_)
+            contract.oi = oi
+            repeats = contract.add(seq, ts, price, size, exchange, side_, mood)
+            now = symbol.now or symbol.turn(minute, session)
+            if now.minute != minute or now.session != session:
+                now = symbol.turn(minute, session)
+            now.volume += size
+            if mood == "bullish":
+                now.bullish += 1
+            elif mood == "bearish":
+                now.bearish += 1
+            rank = day.histogram.enter(value)
+            if contract.stamp != batch.number or now.stamp != batch.number:
+                batch.touch(contract, now)
+        if past:
+            return []
 
-    def _row(self, day: SessionDay, raw: Row, batch: _Batch) -> tuple[Any, ...]:
-        """The enriched values of a row, after moving the state over it."""
-        contract, now, meaning, side_, sentiment_, repeats, rank = self._enter(day, raw, batch)
-        right, price, size, bid, ask, oi = raw[10], raw[11], raw[12], raw[13], raw[14], raw[23]
         volume = contract.volume
-        row = [
+        return [
             *raw,
-            premium(price, size),
-            contract.expiration_day - raw[3] // DAY,
-            None if raw[19] else otm_pct(right, raw[9], raw[20]),
+            value,
+            contract.expiration_day - wall // DAY,
+            None if adjusted else otm_pct(right, strike, spot),
             side_,
             None if side_ is None else aggressiveness(price, bid, ask),
-            sentiment_,
+            mood,
             volume,
             vol_oi_ratio(volume, oi),
             repeats,
@@ -240,10 +253,6 @@ class Enricher:
             self._version,
             batch.now,
         ]
-        self._tagger.tag(row)
-        if meaning.chipless:
-            row[_CHIPS_SET] = 0
-        return tuple(row[_RAW_FIELDS:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,14 +262,13 @@ class _Meaning:
     cancel: bool
     sideless: bool
     neutral: bool
-    chipless: bool
     flags: tuple[bool, ...]
 
     @classmethod
     def of(cls, c: Condition, packages_are_neutral: bool) -> _Meaning:
         flags = (c.iso, c.auction, c.cross, c.floor, c.multi_leg, c.stock_tied, c.late, c.compression, c.cancel)
         neutral = packages_are_neutral and c.package
-        return cls(c.cancel, c.late or c.cancel, neutral, c.compression or c.cancel, flags)
+        return cls(c.cancel, c.late or c.cancel, neutral, flags)
 
 
 class _Batch:
@@ -284,9 +292,6 @@ class _Batch:
         if minute.stamp != self.number:
             minute.stamp = self.number
             self.minutes.append(minute)
-
-
-_Entered = tuple[ContractDay, Minute, _Meaning, str | None, str, int | None, float | None]
 
 
 def _contract_stats(day: ContractDay, now: int) -> ContractStats:

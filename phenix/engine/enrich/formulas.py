@@ -82,9 +82,9 @@ def aggressiveness(price: int, bid: int, ask: int) -> float:
     return (2 * price - ask - bid) / (ask - bid)
 
 
-def sentiment(right: str, side: str | None, *, neutral: bool) -> str:
-    """Bullish for a call bought or a put sold, bearish for the reverse; ``neutral`` prints and the rest are neutral."""
-    if neutral or side is None or side == "MID":
+def sentiment(right: str, side: str | None) -> str:
+    """Bullish for a call bought or a put sold, bearish for the reverse, neutral for the rest."""
+    if side is None or side == "MID":
         return "neutral"
     return "bullish" if (side == "BID") == (right == "PUT") else "bearish"
 

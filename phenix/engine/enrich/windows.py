@@ -13,6 +13,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
+from struct import Struct
 from typing import Final
 
 from phenix.engine.enrich.calendar import Calendar
@@ -37,10 +38,10 @@ BASELINE_MINUTES: Final = 15
 OPEN_MINUTES: Final = 60
 """Length of the open window, from the regular open."""
 
-_BLOCK: Final = 64
-_BUCKETS: Final = 80 * _BLOCK  # premiums of up to 86 bits
+_BUCKETS: Final = 20 * 256  # premiums of up to 86 bits
 _SIZE_BITS: Final = 32
 _STRIDE: Final = 4
+_pack: Final = Struct("4q").pack
 
 _SIDE_CODE: Final = {None: 0, "AA": 1, "ASK": 2, "BID": 3, "MID": 4}
 _SENTIMENT_CODE: Final = {"neutral": 0, "bullish": 1, "bearish": 2}
@@ -49,26 +50,30 @@ _BEARISH: Final = 2
 
 
 class Histogram:
-    """Premiums of a session by log-linear bucket, for the rank of the next one."""
+    """Premiums of a session by log-linear bucket, for the rank of the next one; sums by 16 and 256 buckets beside."""
 
-    __slots__ = ("_blocks", "_cells", "count")
+    __slots__ = ("_by_16", "_by_256", "_cells", "count")
 
     def __init__(self) -> None:
         self._cells = [0] * _BUCKETS
-        self._blocks = [0] * (_BUCKETS // _BLOCK)
+        self._by_16 = [0] * (_BUCKETS >> 4)
+        self._by_256 = [0] * (_BUCKETS >> 8)
         self.count = 0
 
     def enter(self, value: int) -> float | None:
         """Enter a premium; its rank among those before it, ``(2 * lower + same) / (2 * n)``, None for the first."""
-        cells, blocks = self._cells, self._blocks
+        cells, by_16, by_256, n = self._cells, self._by_16, self._by_256, self.count
         bucket = value_bucket(value)
-        block = bucket // _BLOCK
-        n = self.count
+        b16 = bucket >> 4
+        b256 = bucket >> 8
+        same = cells[bucket]
         rank = None
         if n:
-            rank = (2 * (sum(blocks[:block]) + sum(cells[block * _BLOCK : bucket])) + cells[bucket]) / (2 * n)
-        cells[bucket] += 1
-        blocks[block] += 1
+            lower = sum(by_256[:b256]) + sum(by_16[b256 << 4 : b16]) + sum(cells[b16 << 4 : bucket])
+            rank = (2 * lower + same) / (2 * n)
+        cells[bucket] = same + 1
+        by_16[b16] += 1
+        by_256[b256] += 1
         self.count = n + 1
         return rank
 
@@ -76,7 +81,8 @@ class Histogram:
         """Take a premium out again."""
         bucket = value_bucket(value)
         self._cells[bucket] -= 1
-        self._blocks[bucket // _BLOCK] -= 1
+        self._by_16[bucket >> 4] -= 1
+        self._by_256[bucket >> 8] -= 1
         self.count -= 1
 
 
@@ -131,8 +137,8 @@ class ContractDay:
         self.volume += size
         if ts > self.last_ts:
             self.last_ts = ts
-        self._log.extend(
-            (seq, ts, price << _SIZE_BITS | size, (exchange << 4 | code) << 4 | _SENTIMENT_CODE[sentiment])
+        self._log.frombytes(
+            _pack(seq, ts, price << _SIZE_BITS | size, (exchange << 4 | code) << 4 | _SENTIMENT_CODE[sentiment])
         )
         if not code:
             return None
@@ -199,7 +205,7 @@ class SymbolDay:
     """One symbol's session by minute.
 
     What lies before a minute changes only through a print in another minute or a cancel, so it is
-    computed when the current minute changes: :meth:`turn` must precede :meth:`add`.
+    computed when the current minute changes: a print is entered in the minute :meth:`turn` gave.
     """
 
     __slots__ = ("_calendar", "_minutes", "_open", "_open_before", "_volume", "date", "now", "symbol")
@@ -210,7 +216,7 @@ class SymbolDay:
         self.date = date
         self._minutes: dict[int, Minute] = {}
         bounds = calendar.minute_bounds(symbol, date, "regular")
-        assert bounds is not None  # noqa: S101 - every symbol has a regular session
+        assert bounds is not None
         self._open = bounds[0]
         self._open_before = 0  # of the open window before the current minute
         self._volume = 0  # of the fifteen minutes before the current one
@@ -263,14 +269,6 @@ class SymbolDay:
 
     def _sum(self, start: int, end: int) -> int:
         return sum(self._minutes[m].volume for m in range(start, end) if m in self._minutes)
-
-    def add(self, now: Minute, size: int, sentiment: str) -> None:
-        """Enter a print in its minute, which :meth:`turn` made the current one."""
-        now.volume += size
-        if sentiment == "bullish":
-            now.bullish += 1
-        elif sentiment == "bearish":
-            now.bearish += 1
 
     def take_back(self, taken: Print, minute: int) -> Minute:
         """Remove a print from its minute; the next row must turn again."""
