@@ -2,14 +2,13 @@
 
 A group is a module with ``add(commands)``, which registers subcommands with
 ``set_defaults(run=function)``; ``run(args)`` returns the exit code and finds the settings in
-``args.settings``, this whole command line in ``args.parser``. Groups import what they run inside the function, so that any command starts fast.
+``args.settings``, this whole command line in ``args.parser``. Groups import what they run inside
+the function, so that any command starts fast.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import os
 import sys
 import traceback
@@ -17,13 +16,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from phenix import __version__
+from phenix.cli import demo, docs, ingest, lint, read, serve, terminal
 from phenix.cli.command import UNUSABLE, CommandError
 from phenix.config import SettingsError, load
 
 __all__ = ["GROUPS", "main", "parser"]
 
-GROUPS: Final = ("demo", "terminal", "ingest", "serve", "read", "lint", "docs")
-"""Modules of ``phenix.cli`` in the order their commands are listed."""
+GROUPS: Final = (demo, terminal, ingest, serve, read, lint, docs)
+"""The groups, in the order their commands are listed."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,9 +36,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"phenix {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for name in GROUPS:
-        if importlib.util.find_spec(f"phenix.cli.{name}"):
-            importlib.import_module(f"phenix.cli.{name}").add(commands)
+    for group in GROUPS:
+        group.add(commands)
     return top
 
 
