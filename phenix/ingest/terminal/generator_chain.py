@@ -88,8 +88,15 @@ class Chain:
             found |= dict.fromkeys(self._weekdays(calendar, 4, 6 if rank < 50 else 4))
         found |= dict.fromkeys(self._monthlies(calendar, 5 if rank < 50 else 3))
         for date in sorted(found):
-            own = calendar.monthly(symbol, date) or symbol not in _WEEKLY_ROOTS
-            yield symbol if own else _WEEKLY_ROOTS[symbol], date
+            weekly = _WEEKLY_ROOTS.get(symbol)
+            if weekly is None:
+                yield symbol, date
+                continue
+            monthly = calendar.monthly(symbol, date)
+            if monthly and date > self.date:  # settled in the morning: no trading on the day itself
+                yield symbol, date
+            if symbol in _DAILY or not monthly:
+                yield weekly, date
 
     def _weekdays(self, calendar: Calendar, weekday: int, count: int) -> Iterator[int]:
         first = _day(self.date).toordinal()

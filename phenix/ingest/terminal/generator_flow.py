@@ -51,6 +51,17 @@ _BLOCK: Final = _table({18: 30, 125: 20, 127: 20, 129: 30})
 _CANCELS: Final = _table({40: 50, 41: 15, 42: 15, 43: 15, 44: 5})
 _COUNTS: Final = (1, 1, 2, 3, 5, 7, 10, 12, 18, 25, 33, 47, 60, 84, 110, 150, 240, 400)
 
+_BETAS: Final = {
+    "TLT": 0.15,
+    "HYG": 0.15,
+    "LQD": 0.15,
+    "GLD": 0.15,
+    "VIX": -4.0,
+    "UVXY": -4.0,
+    "VXX": -4.0,
+    "SQQQ": -1.0,
+}
+"""How an underlying moves with the market, where it is not in step."""
 _AT_ASK, _AT_BID, _BETWEEN, _ABOVE = range(4)
 _SIDES: Final = _table({_AT_ASK: 36, _AT_BID: 34, _BETWEEN: 26, _ABOVE: 4})
 _LEG_SIDES: Final = _table({_AT_ASK: 18, _AT_BID: 18, _BETWEEN: 64})
@@ -98,9 +109,7 @@ class Flow:
         self._random = random.Random(seed)  # noqa: S311 -- a simulation
         it = chain.underlying
         self._exchanges = _EXCHANGES if it.kind != "index" else (5,)
-        self._beta = (
-            0.15 if it.symbol in {"TLT", "HYG", "LQD", "GLD"} else -4.0 if it.symbol in {"VIX", "UVXY", "VXX"} else 1.0
-        )
+        self._beta = _BETAS.get(it.symbol, 1.0)
         self._own = 0.1 if it.kind == "index" or it.symbol in {"SPY", "QQQ", "DIA", "IWM"} else 0.85
         self._step_ms = 5_000 if it.rank < 10 else 15_000 if it.rank < 60 else 60_000
         self._spot = it.price * exp(self._random.gauss(0, 0.004))

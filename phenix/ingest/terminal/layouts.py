@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date as _date
+from functools import lru_cache
 from typing import Final
 
 from phenix.ingest.terminal.events import OpenInterest, Print, Quote, UnderlyingQuote
@@ -46,10 +47,15 @@ OPEN_INTEREST_COLUMNS: Final = (*_CONTRACT, "timestamp", "open_interest")
 STOCK_QUOTE_COLUMNS: Final = ("timestamp", "symbol", *_BID, *_ASK)
 
 
+@lru_cache(4096)
+def _date_of_day(days: int) -> int:
+    day = _date.fromordinal(days + _EPOCH)
+    return day.year * 10_000 + day.month * 100 + day.day
+
+
 def date_of(wall: int) -> int:
     """The New York date ``YYYYMMDD`` of a wall time."""
-    day = _date.fromordinal(wall // DAY_MS + _EPOCH)
-    return day.year * 10_000 + day.month * 100 + day.day
+    return _date_of_day(wall // DAY_MS)
 
 
 def wall_at(date: int, ms_of_day: int) -> int:
