@@ -13,5 +13,5 @@ export default defineConfig({
     cssCodeSplit: false,
     modulePreload: { polyfill: false },
   },
-  server: { proxy: { "/api": process.env.PHENIX_API ?? "http://127.0.0.1:8000" } },
+  server: { proxy: { "/api": process.env.PHENIX_API ?? "http://127.0.0.1:8600" } },
 });

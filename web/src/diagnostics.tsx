@@ -4,12 +4,6 @@ import type { Diagnostic } from "./api";
 import type { Model } from "./model";
 import * as query from "./query";
 
-/** The parameter a diagnostic speaks of, if the query has it. */
-function origin(state: query.Query, found: Diagnostic): string | null {
-  const name = found.source ?? "";
-  return query.get(state, name) === "" ? null : name;
-}
-
 /** The text a diagnostic's position lies in, split at its span. Lines and columns count from 1, in characters. */
 function split(text: string, found: Diagnostic): [string, string, string] | null {
   if (!found.line || !found.column) return null;
@@ -43,10 +37,35 @@ export function Message({ text }: { text: string }) {
   return <>{text.split("`").map((part, at) => (at % 2 ? <span class="code">{part}</span> : part))}</>;
 }
 
+interface Fix {
+  label: string;
+  query: query.Query;
+}
+
+/** The query with a suggestion put in; null when there is none, or no place for it. */
+function fix(state: query.Query, found: Diagnostic): Fix | null {
+  const suggestion = suggested(found);
+  const param = found.source ?? "";
+  const value = query.get(state, param);
+  if (suggestion === null || value === "") return null;
+  if (found.name === "unknown-parameter") {
+    return { label: suggestion, query: query.set(query.set(state, { [param]: null }), { [suggestion]: value }) };
+  }
+  if (param === "where") {
+    const text = corrected(value, found);
+    return text === null ? null : { label: suggestion, query: query.set(state, { where: text }) };
+  }
+  // in a list only the item the message quotes is wrong
+  const items = query.list(state, param);
+  const wrong = items.find((item) => found.message.includes(`'${item}'`)) ?? (items.length === 1 ? items[0] : undefined);
+  if (wrong === undefined) return null;
+  return { label: suggestion, query: query.setList(state, param, items.map((item) => (item === wrong ? suggestion : item))) };
+}
+
 interface Props {
   model: Model;
   errors: readonly Diagnostic[];
-  /** The text of the box the errors are about, when it is not applied yet, and how to change it. */
+  /** The text of the where box, when it is not applied yet, and how to change it. */
   draft?: { text: string; change: (text: string) => void };
 }
 
@@ -54,10 +73,10 @@ export function Diagnostics({ model, errors, draft }: Props) {
   return (
     <ul class="diagnostics">
       {errors.map((found, at) => {
-        const param = draft ? null : origin(model.query, found);
-        const text = draft ? draft.text : param ? query.get(model.query, param) : "";
-        const parts = split(text, found);
-        const fixed = corrected(text, found);
+        const text = draft ? draft.text : found.source === "where" ? query.get(model.query, "where") : "";
+        const parts = text ? split(text, found) : null;
+        const written = draft ? corrected(draft.text, found) : null;
+        const fixed = draft ? null : fix(model.query, found);
         return (
           <li key={at} class={found.severity === "warning" ? "warning" : "error"}>
             <span>
@@ -65,21 +84,26 @@ export function Diagnostics({ model, errors, draft }: Props) {
               <Message text={found.message} />
               {found.code && <span class="faint"> {found.code}</span>}
             </span>
-            {parts && text && (
+            {parts && (
               <span class="excerpt code">
                 {parts[0].slice(-60)}
                 <mark>{parts[1] || "▁"}</mark>
                 {parts[2].slice(0, 60)}
               </span>
             )}
-            {found.help && <span class="help"><Message text={[found.help].flat().join(" ")} /></span>}
-            {fixed !== null && (
-              <button
-                type="button"
-                class="button"
-                onClick={() => (draft ? draft.change(fixed) : param && model.go(query.set(model.query, { [param]: fixed })))}
-              >
+            {found.help && (
+              <span class="help">
+                <Message text={[found.help].flat().join(" ")} />
+              </span>
+            )}
+            {written !== null && (
+              <button type="button" class="button" onClick={() => draft?.change(written)}>
                 Use <b class="code">{suggested(found)}</b>
+              </button>
+            )}
+            {fixed && (
+              <button type="button" class="button" onClick={() => model.go(fixed.query)}>
+                Use <b class="code">{fixed.label}</b>
               </button>
             )}
           </li>

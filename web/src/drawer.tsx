@@ -63,6 +63,7 @@ export function FilterDrawer({ model }: { model: Model }) {
         {exact.map((field) => (
           <Tokens {...{ model, catalog, field }} key={field.name} />
         ))}
+        {low === "" && <Scope model={model} catalog={catalog} />}
         {ranges.length > 0 && <h3>Ranges</h3>}
         {ranges.map((field) => (
           <Range {...{ model, catalog, field }} key={field.name} />
@@ -244,6 +245,54 @@ function Bound({ model, field, param, which }: BoundProps) {
         if (event.key === "Enter") apply(false);
       }}
     />
+  );
+}
+
+/** Parameters that bound the time, or ask for prints that are left out by themselves. */
+const SCOPE = ["date", "from", "to", "sessions"];
+const CANCELLED = "includeCancelled";
+
+function Scope({ model, catalog }: { model: Model; catalog: Catalog }) {
+  const given = catalog.parameters.filter((parameter) => SCOPE.includes(parameter.name));
+  const cancelled = catalog.parameters.find((parameter) => parameter.name === CANCELLED);
+  const on = query.get(model.query, CANCELLED) !== "";
+  if (!given.length && !cancelled) return null;
+  return (
+    <>
+      <h3>Sessions</h3>
+      {given.map((parameter) => (
+        <fieldset class="range" key={parameter.name}>
+          <legend title={parameter.doc}>{format.words(parameter.name)}</legend>
+          <input
+            class="field code"
+            type="text"
+            // typed text stays until it is applied; what is applied elsewhere replaces it
+            key={query.get(model.query, parameter.name)}
+            defaultValue={query.get(model.query, parameter.name)}
+            placeholder={parameter.kind === "integer" ? "" : "YYYY-MM-DD"}
+            aria-label={parameter.doc}
+            title={parameter.doc}
+            autocomplete="off"
+            onChange={(event) => model.go(query.set(model.query, { [parameter.name]: event.currentTarget.value.trim() || null }))}
+          />
+        </fieldset>
+      ))}
+      {cancelled && (
+        <fieldset class="written">
+          <legend title={cancelled.doc}>Cancelled prints</legend>
+          <div class="toggles">
+            <button
+              type="button"
+              class={on ? "toggle on" : "toggle"}
+              aria-pressed={on}
+              onClick={() => model.go(query.set(model.query, { [CANCELLED]: on ? null : "1" }))}
+            >
+              {on ? "shown" : "left out"}
+            </button>
+          </div>
+        </fieldset>
+      )}
+    </>
   );
 }
 

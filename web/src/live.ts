@@ -31,8 +31,10 @@ interface Frame {
   watermark?: number;
   eventType?: string;
   flow?: Row;
+  /** The cancel record of a retraction, where the filter asks for those as well. */
+  record?: Row;
   events?: Frame[];
-  data?: Row[];
+  rows?: Row[];
   degraded?: boolean;
   degradedReason?: string[];
   reason?: string | string[];
@@ -41,6 +43,8 @@ interface Frame {
 const SILENCE = 25_000; // the server promises a heartbeat every 10 s
 const FIRST_DELAY = 500;
 const LAST_DELAY = 15_000;
+/** A connection made faster than this was never worth a word. */
+const PATIENCE = 400;
 
 export class Live {
   #source: EventSource | null = null;
@@ -49,6 +53,7 @@ export class Live {
   #failures = 0;
   #retry = 0;
   #watchdog = 0;
+  #patience = 0;
 
   constructor(readonly handlers: LiveHandlers) {}
 
@@ -66,17 +71,19 @@ export class Live {
     this.#source = null;
     clearTimeout(this.#retry);
     clearTimeout(this.#watchdog);
-    this.handlers.state("off", null);
+    clearTimeout(this.#patience);
   }
 
   #connect(): void {
-    this.handlers.state(this.#failures ? "reconnecting" : "connecting", null);
+    if (this.#failures) this.handlers.state("reconnecting", null);
+    else this.#patience = window.setTimeout(() => this.handlers.state("connecting", null), PATIENCE);
     const parts = [this.#query, "batch=1", "snapshot=0", `watermark=${this.#seq}`];
     const source = new EventSource(`api/flow/stream?${parts.filter(Boolean).join("&")}`);
     this.#source = source;
     this.#watch();
     source.onopen = () => {
       this.#failures = 0;
+      clearTimeout(this.#patience);
       this.#watch();
       this.handlers.state("live", null);
     };
@@ -107,7 +114,7 @@ export class Live {
   }
 
   #rows(frame: Frame): void {
-    const events = frame.events ?? (frame.data ? frame.data.map((flow) => ({ flow }) as Frame) : [frame]);
+    const events = frame.events ?? frame.rows?.map((flow): Frame => ({ flow })) ?? [frame];
     let kind = "";
     let run: Row[] = [];
     const hand = (): void => {
@@ -121,6 +128,7 @@ export class Live {
       if (type !== kind) hand();
       kind = type;
       if (event.flow) run.push(event.flow);
+      if (event.record) this.handlers.rows([event.record]);
     }
     hand();
   }
@@ -135,6 +143,7 @@ export class Live {
     this.#source = null;
     clearTimeout(this.#watchdog);
     clearTimeout(this.#retry);
+    clearTimeout(this.#patience);
     this.#failures += 1;
     // A stream refused twice may be refused for good (resume expired, query no longer valid); reading the
     // page again tells which, and starts a fresh stream when it succeeds.

@@ -7,7 +7,7 @@ import { RowDrawer } from "./details";
 import { FilterDrawer } from "./drawer";
 import { Help } from "./help";
 import { Model } from "./model";
-import { Pills } from "./pills";
+import { Pills, pills } from "./pills";
 import * as query from "./query";
 import { Banner } from "./states";
 import { Tape } from "./tape";
@@ -29,6 +29,11 @@ function App({ model }: { model: Model }) {
   const [, redraw] = useReducer((n: number) => n + 1, 0);
   useEffect(() => model.subscribe(() => redraw(0)), [model]);
   const phone = usePhone();
+  const filters = model.catalog ? pills(model.query, model.catalog).map((pill) => (pill.negated ? "not " : "") + pill.text) : [];
+  const title = [...filters, "Phenix"].join(" · ");
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
   return (
     <>
       <TopBar model={model} />

@@ -43,7 +43,7 @@ export class Model {
   truncated = false;
   problem: Error | null = null;
   retryAt: number | null = null;
-  live: LiveState = "off";
+  live: LiveState = "connecting";
   degraded: Degraded = { degraded: false, reasons: [] };
   watermark = 0;
   paused = false;
@@ -60,7 +60,12 @@ export class Model {
   readonly fresh = new Set<string>();
   readonly retracted = new Set<string>();
 
-  readonly #index = new Map<string, number>();
+  /**
+   * Place of each row as a number that stays true while rows are put on top: the first row's is `#top`,
+   * each following one's is one less.
+   */
+  readonly #places = new Map<string, number>();
+  #top = 0;
   readonly #listeners = new Set<() => void>();
   readonly #live: Live;
   #arrived: api.Row[] = [];
@@ -163,6 +168,7 @@ export class Model {
 
   #replace(page: api.Page): void {
     this.rows = [];
+    this.#places.clear();
     this.#arrived = [];
     this.held = [];
     this.heldTooMany = false;
@@ -181,17 +187,18 @@ export class Model {
     this.loaded = true;
     this.refreshing = false;
     this.generation += 1;
-    if (this.selected !== null && !this.#index.has(this.selected)) this.select(null);
+    if (this.selected !== null && !this.#places.has(this.selected)) this.select(null);
     this.emit();
   }
 
   #append(page: api.Page): void {
-    const known = new Set(this.rows.map((row) => row.id));
-    const added = page.data.filter((row) => !known.has(row.id));
-    for (const row of added) this.#count(row, 1);
+    const added = page.data.filter((row) => !this.#places.has(row.id));
+    added.forEach((row, at) => {
+      this.#places.set(row.id, this.#top - this.rows.length - at);
+      this.#count(row, 1);
+    });
     this.rows = this.rows.concat(added);
     this.cursor = page.page.hasMore ? page.page.nextCursor : null;
-    this.#reindex();
   }
 
   #fail(error: Error, again: () => Promise<void>): void {
@@ -209,12 +216,13 @@ export class Model {
     } else {
       // the API gives no rows for this query, so the page shows none
       this.rows = [];
-      this.#reindex();
+      this.#places.clear();
       this.counts.clear();
       this.totals = { premium: 0, calls: 0, puts: 0, bullish: 0, bearish: 0 };
       this.cursor = null;
       this.loaded = true;
       this.retryAt = null;
+      this.live = "off";
       this.select(null);
     }
     this.emit();
@@ -269,7 +277,7 @@ export class Model {
     this.#arrived = [];
     const added: api.Row[] = [];
     for (const row of arrived.values()) {
-      const at = this.#index.get(row.id);
+      const at = this.#at(row.id);
       if (at === undefined) added.push(row);
       else this.#update(at, row);
     }
@@ -291,16 +299,22 @@ export class Model {
 
   #prepend(rows: api.Row[]): void {
     rows.sort((a, b) => b.seq - a.seq);
-    for (const row of rows) this.#count(row, 1);
+    this.#top += rows.length;
+    rows.forEach((row, at) => {
+      this.#places.set(row.id, this.#top - at);
+      this.#count(row, 1);
+    });
     this.rows = rows.concat(this.rows);
     this.prepended += rows.length;
     if (this.rows.length > MOST_ROWS) {
-      for (const row of this.rows.slice(MOST_ROWS)) this.#count(row, -1);
+      for (const row of this.rows.slice(MOST_ROWS)) {
+        this.#places.delete(row.id);
+        this.#count(row, -1);
+      }
       this.rows = this.rows.slice(0, MOST_ROWS);
       this.cursor = null;
       this.truncated = true;
     }
-    this.#reindex();
     if (rows.length <= MOST_FLASHES) {
       const ids = rows.map((row) => row.id);
       for (const id of ids) this.fresh.add(id);
@@ -319,15 +333,15 @@ export class Model {
   #retract(rows: api.Row[]): void {
     for (const row of rows) {
       this.retracted.add(row.id);
-      const at = this.#index.get(row.id);
+      const at = this.#at(row.id);
       if (at !== undefined) this.#update(at, { ...this.rows[at], ...row });
     }
     this.emit();
   }
 
-  #reindex(): void {
-    this.#index.clear();
-    this.rows.forEach((row, at) => this.#index.set(row.id, at));
+  #at(id: string): number | undefined {
+    const place = this.#places.get(id);
+    return place === undefined ? undefined : this.#top - place;
   }
 
   #count(row: api.Row, by: 1 | -1): void {
@@ -373,13 +387,13 @@ export class Model {
   }
 
   row(id: string | null): api.Row | undefined {
-    const at = id === null ? undefined : this.#index.get(id);
+    const at = id === null ? undefined : this.#at(id);
     return at === undefined ? undefined : this.rows[at];
   }
 
   /** Position of the selected row, or -1. */
   get selectedAt(): number {
-    return this.selected === null ? -1 : (this.#index.get(this.selected) ?? -1);
+    return this.selected === null ? -1 : (this.#at(this.selected) ?? -1);
   }
 
   select(id: string | null): void {

@@ -19,14 +19,13 @@ const TRACKS = COLUMNS.map((column) => column.width).join(" ");
 
 type Rows = Virtualizer<HTMLDivElement, HTMLDivElement>;
 
-function useVirtual(count: number, height: number, scroller: () => HTMLDivElement | null, keys: (at: number) => string): Rows {
+function useVirtual(count: number, height: number, scroller: () => HTMLDivElement | null): Rows {
   const [, redraw] = useReducer((n: number) => n + 1, 0);
   const held = useRef<Rows | null>(null);
   const options = {
     count,
     getScrollElement: scroller,
     estimateSize: () => height,
-    getItemKey: keys,
     overscan: 12,
     scrollToFn: elementScroll,
     observeElementRect,
@@ -82,6 +81,7 @@ class RowView extends Component<RowProps> {
         role="row"
         aria-rowindex={at + 2}
         aria-selected={selected}
+        id={`row-${row.id}`}
         data-id={row.id}
         style={{ transform: `translateY(${top}px)` }}
         onClick={() => open(row.id)}
@@ -102,7 +102,7 @@ function WideRow({ row, catalog, gone }: CellsProps) {
   return (
     <>
       {COLUMNS.map((column, at) => (
-        <span role="cell" class={`cell ${column.align} c${at}`} title={column.tip?.(row, catalog)} key={column.title}>
+        <span role="gridcell" class={`cell ${column.align} c${at}`} title={column.tip?.(row, catalog)} key={column.title}>
           {column.cell(row, catalog)}
           {gone && at === 0 && <span class="sr">, cancelled</span>}
         </span>
@@ -113,7 +113,7 @@ function WideRow({ row, catalog, gone }: CellsProps) {
 
 function PhoneRow({ row, catalog, gone }: CellsProps) {
   return (
-    <span role="cell" class="card">
+    <span role="gridcell" class="card">
       <span class="line">
         <span class="mark" role="img" aria-label={String(row.sentiment ?? "")}>
           {row.sentiment === "bullish" ? "▲" : row.sentiment === "bearish" ? "▼" : "·"}
@@ -171,7 +171,7 @@ export function Tape({ model, phone }: { model: Model; phone: boolean }) {
   const [above, setAbove] = useState(0);
   const { rows, catalog } = model;
   const height = phone ? PHONE_ROW : WIDE_ROW;
-  const virtual = useVirtual(rows.length, height, () => scroller.current, (at) => rows[at]?.id ?? String(at));
+  const virtual = useVirtual(rows.length, height, () => scroller.current);
 
   const moveTo = (top: number): void => {
     const element = scroller.current;
@@ -260,8 +260,9 @@ export function Tape({ model, phone }: { model: Model; phone: boolean }) {
         style={{ "--tracks": TRACKS }}
         onScroll={scrolled}
         tabIndex={0}
-        role="table"
+        role="grid"
         aria-label="Option prints"
+        aria-activedescendant={model.selected === null ? undefined : `row-${model.selected}`}
         aria-rowcount={model.cursor === null ? rows.length + 1 : -1}
         aria-colcount={phone ? 1 : COLUMNS.length}
         aria-busy={model.refreshing}

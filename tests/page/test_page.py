@@ -1,0 +1,492 @@
+"""The page shows the API's rows, keeps its state in the address, and follows the store."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import LATER, Served
+from tests.page.tape import session
+
+pytestmark = pytest.mark.browser
+
+ROW = ".body .row"
+
+
+def query_of(page: Page) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def opened(page: Page, served: Served, query: str = "") -> Page:
+    page.goto(served.url + (f"?{query}" if query else ""))
+    settled(page)
+    return page
+
+
+def settled(page: Page) -> None:
+    """Wait until the page shows the answer to its address."""
+    page.wait_for_selector(f"{ROW}, .state")
+    expect(page.locator(".scroll")).to_have_attribute("aria-busy", "false")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def shown(page: Page) -> list[str]:
+    """Ids of the rows in the document, from the top."""
+    found: list[str] = page.evaluate(
+        """() => [...document.querySelectorAll('.body .row')]
+            .sort((a, b) => a.getAttribute('aria-rowindex') - b.getAttribute('aria-rowindex'))
+            .map((row) => row.dataset.id)"""
+    )
+    return found
+
+
+def all_rows(page: Page) -> list[str]:
+    """Ids of every row of the tape, scrolled through to its end."""
+    found: list[str] = page.evaluate(
+        """async () => {
+            const scroll = document.querySelector('.scroll');
+            const ids = new Map();
+            const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+            for (let top = 0; ; top += scroll.clientHeight / 2) {
+                scroll.scrollTop = top;
+                await frame();
+                while (document.querySelector('.tail')?.textContent.includes('Loading')) await frame();
+                for (const row of document.querySelectorAll('.body .row'))
+                    ids.set(Number(row.getAttribute('aria-rowindex')), row.dataset.id);
+                const ended = document.querySelector('.tail')?.textContent.includes('End of the list');
+                if (ended && top > scroll.scrollHeight) break;
+            }
+            return [...ids].sort((a, b) => a[0] - b[0]).map((pair) => pair[1]);
+        }"""
+    )
+    return found
+
+
+def same_as_api(page: Page, served: Served, query: str) -> int:
+    """The page's rows, as far as they are in the document, are the API's; returns how many there are."""
+    wanted = served.ids(query)
+    if not wanted:
+        expect(page.locator(".state h2")).to_have_text("No rows match")
+        return 0
+    ids = shown(page)
+    assert ids == wanted[: len(ids)], query
+    assert len(ids) == len(wanted) or len(ids) >= 20, query
+    loaded = int(page.locator(".strip b").first.inner_text().replace(",", ""))
+    assert loaded == min(200, len(wanted)), query
+    return len(wanted)
+
+
+def catalog(served: Served) -> Any:
+    return served.get("api/flow/filters/catalog")
+
+
+def test_every_row_is_reached_by_scrolling(page: Page, served: Served) -> None:
+    opened(page, served)
+    rows = all_rows(page)
+    assert rows == served.ids("")
+    assert len(rows) == len(served.prints)
+
+
+def test_each_chip_wanted_and_unwanted_gives_the_rows_of_the_api(page: Page, served: Served) -> None:
+    opened(page, served)
+    seen = 0
+    for chip in catalog(served)["chips"]:
+        button = page.locator(f"[data-chip={chip['id']}]")
+        for parameter in ("chips", "notChips"):
+            button.click()
+            page.mouse.move(1, 899)
+            settled(page)
+            assert query_of(page) == {parameter: chip["id"]}
+            seen += same_as_api(page, served, f"{parameter}={chip['id']}") > 0
+        button.click()
+        settled(page)
+        assert query_of(page) == {}
+    assert seen > 25
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "minValue=100000",
+        "minValue=5000&maxValue=90000&minDte=1",
+        "chips=otm&notChips=sweeps,multi_leg&symbol=SPY,QQQ",
+        "symbol=-SPY,-QQQ&right=PUT",
+        "side=ASK,AA&sentiment=bullish",
+        "where=" + quote("value >= 50k and symbol in {NVDA, TSLA} or size >= 1000"),
+        "where=" + quote("not @whales and dte in 0..30") + "&minSize=100",
+        "sortBy=value",
+        "sortBy=volOiRatio&sortOrder=asc",
+        "sortBy=symbol&sortOrder=asc&chips=aa",
+        "calls=1&minOtmPct=-2.5&maxOtmPct=2.5",
+        "symbol=GME",
+    ],
+)
+def test_an_address_gives_the_rows_of_the_api(page: Page, served: Served, query: str) -> None:
+    opened(page, served, query)
+    same_as_api(page, served, query)
+    assert urlsplit(page.url).query == query  # nothing rewrites an address that was opened
+
+
+def test_each_range_of_the_catalog_is_in_the_drawer_and_filters(page: Page, served: Served) -> None:
+    opened(page, served)
+    page.get_by_role("button", name="Filters").click()
+    row: Any = served.get("api/flow?limit=1&sortBy=sigScore")["data"][0]  # type: ignore[index]
+    ranges = [field for field in catalog(served)["fields"] if field["minParam"]]
+    assert len(ranges) >= 10
+    for field in ranges:
+        value = f"{row[field['json']]}"
+        for parameter in (field["minParam"], field["maxParam"]):
+            box = page.locator(f"[data-param={parameter}]")
+            box.fill(value)
+            box.press("Enter")
+            settled(page)
+            assert query_of(page) == {parameter: value}
+            assert same_as_api(page, served, f"{parameter}={value}") > 0
+            box.fill("")
+            box.press("Enter")
+            settled(page)
+
+
+def test_each_member_of_each_enum_filters(page: Page, served: Served) -> None:
+    opened(page, served)
+    page.get_by_role("button", name="Filters").click()
+    known = {parameter["name"] for parameter in catalog(served)["parameters"]}
+    enums = [field for field in catalog(served)["fields"] if field["enum"] and field["json"] in known]
+    assert {field["json"] for field in enums} >= {"right", "side", "sentiment", "session"}
+    for field in enums:
+        group = page.locator("fieldset", has=page.locator("legend .code", has_text=re.compile(f"^{field['name']}$")))
+        for member in field["enum"]:
+            button = group.get_by_role("button", name=member, exact=True)
+            button.click()
+            settled(page)
+            assert query_of(page) == {field["json"]: member}
+            same_as_api(page, served, f"{field['json']}={member}")
+            button.click()
+            settled(page)
+
+
+def test_short_forms_of_numbers_become_plain_ones(page: Page, served: Served) -> None:
+    opened(page, served)
+    page.get_by_role("button", name="Filters").click()
+    for typed, written in (("250k", "250000"), ("$1.5m", "1500000"), ("1,250", "1250"), ("0.5k", "500")):
+        box = page.locator("[data-param=minValue]")
+        box.fill(typed)
+        box.press("Enter")
+        settled(page)
+        assert query_of(page) == {"minValue": written}
+
+
+def test_symbols_are_included_and_excluded(page: Page, served: Served) -> None:
+    opened(page, served)
+    page.get_by_role("button", name="Filters").click()
+    box = page.get_by_label("Ticker: add")
+    box.fill("spy nvda")
+    box.press("Enter")
+    settled(page)
+    assert query_of(page) == {"symbol": "SPY,NVDA"}
+    same_as_api(page, served, "symbol=SPY,NVDA")
+    box.fill("spy")
+    page.get_by_role("button", name="Not", exact=True).click()
+    settled(page)
+    assert query_of(page) == {"symbol": "NVDA,-SPY"}
+    page.get_by_role("button", name="Remove NVDA", exact=True).last.click()
+    settled(page)
+    assert query_of(page) == {"symbol": "-SPY"}
+    same_as_api(page, served, "symbol=-SPY")
+
+
+def test_state_survives_reload_back_and_forward(page: Page, served: Served) -> None:
+    opened(page, served)
+    page.locator("[data-chip=otm]").click()
+    settled(page)
+    page.locator("[data-chip=sweeps]").click(button="right")
+    settled(page)
+    assert query_of(page) == {"chips": "otm", "notChips": "sweeps"}
+    rows = shown(page)
+    page.reload()
+    settled(page)
+    assert shown(page) == rows
+    assert page.locator("[data-chip=otm]").get_attribute("data-state") == "must"
+    assert page.locator("[data-chip=sweeps]").get_attribute("aria-pressed") == "mixed"
+    page.go_back()
+    settled(page)
+    assert query_of(page) == {"chips": "otm"}
+    same_as_api(page, served, "chips=otm")
+    page.go_forward()
+    settled(page)
+    assert shown(page) == rows
+
+
+def test_pills_name_each_filter_and_take_it_away(page: Page, served: Served) -> None:
+    opened(page, served, "chips=100k&notChips=otm&symbol=SPY,-QQQ&minValue=250000&where=size+>+5&sortBy=value")
+    pills = page.locator(".pill .text")
+    assert pills.all_inner_texts() == [
+        "100k+", "not OTM", "SPY", "not QQQ", "Premium ≥ $250K", "size > 5", "Sorted by Premium ↓",
+    ]  # fmt: skip
+    page.get_by_role("button", name="Remove not QQQ", exact=True).click()
+    settled(page)
+    assert query_of(page)["symbol"] == "SPY"
+    page.get_by_role("button", name="Remove 100k+", exact=True).click()
+    page.get_by_role("button", name="Remove not OTM", exact=True).click()
+    page.get_by_role("button", name="Remove Premium ≥ $250K", exact=True).click()
+    settled(page)
+    assert query_of(page) == {"symbol": "SPY", "where": "size > 5", "sortBy": "value"}
+    page.get_by_role("button", name="Clear all").click()
+    settled(page)
+    assert query_of(page) == {"sortBy": "value"}
+
+
+def test_headers_sort_on_the_server(page: Page, served: Served) -> None:
+    opened(page, served)
+    header = page.get_by_role("columnheader", name="Premium")
+    header.get_by_role("button").click()
+    settled(page)
+    assert query_of(page) == {"sortBy": "value"}
+    assert header.get_attribute("aria-sort") == "descending"
+    same_as_api(page, served, "sortBy=value")
+    header.get_by_role("button").click()
+    settled(page)
+    assert query_of(page) == {"sortBy": "value", "sortOrder": "asc"}
+    assert all_rows(page) == served.ids("sortBy=value&sortOrder=asc")
+    header.get_by_role("button").click()
+    settled(page)
+    assert query_of(page) == {}
+
+
+def test_a_wrong_filter_text_is_explained_and_its_suggestion_taken(page: Page, served: Served) -> None:
+    opened(page, served)
+    before = shown(page)
+    page.keyboard.press("/")
+    page.keyboard.type("@wales and dte in 0..400")
+    finding = page.locator(".under .diagnostics li")
+    expect(finding).to_contain_text("wales")
+    assert shown(page) == before  # nothing is applied that the server refuses
+    finding.get_by_role("button", name="Use").click()
+    expect(page.locator("#where")).to_have_value("@whales and dte in 0..400")
+    expect(finding).to_have_count(0)
+    page.locator("#where").press("Enter")
+    settled(page)
+    assert query_of(page) == {"where": "@whales and dte in 0..400"}
+    same_as_api(page, served, "where=" + quote("@whales and dte in 0..400"))
+
+
+@pytest.mark.parametrize(
+    ("query", "fixed"),
+    [
+        ("chips=sweeps,wales", {"chips": "sweeps,whales"}),
+        ("minvalue=5000", {"minValue": "5000"}),
+        ("sentiment=bulish", {"sentiment": "bullish"}),
+        ("where=dte+<+5+and+@wales", {"where": "dte < 5 and @whales"}),
+    ],
+)
+def test_a_refused_address_shows_no_rows_and_its_repair(
+    page: Page, served: Served, query: str, fixed: dict[str, str]
+) -> None:
+    opened(page, served, query)
+    expect(page.locator(".state h2")).to_have_text("The server refused this filter")
+    assert shown(page) == []
+    page.locator(".state .diagnostics").get_by_role("button", name="Use").click()
+    settled(page)
+    expect(page.get_by_text("The server refused this filter")).to_have_count(0)
+    assert query_of(page) == fixed
+
+
+def test_no_rows_says_which_filter_to_take_away(page: Page, served: Served) -> None:
+    opened(page, served, "chips=otm&symbol=GME")  # without a spot OTM is unknown, so nothing can match
+    expect(page.locator(".state h2")).to_have_text("No rows match")
+    wanted = len(served.ids("symbol=GME"))
+    expect(page.get_by_role("button", name=f"Remove OTM → {wanted} rows")).to_be_visible()
+
+
+def test_chips_that_cannot_be_decided_look_different_from_chips_that_are_off(page: Page, served: Served) -> None:
+    opened(page, served, "symbol=GME")
+    chip = page.locator("[data-chip=otm]")
+    expect(chip).to_have_class(re.compile("undecided"))
+    chip.hover()
+    tip = page.get_by_role("tooltip")
+    told = next(chip for chip in catalog(served)["chips"] if chip["id"] == "otm")
+    expect(tip).to_contain_text(told["rule"])
+    expect(tip).to_contain_text("undecided in")
+    expect(page.locator(f"{ROW} .tag.undecided").first).to_have_attribute("title", re.compile("OTM"))
+
+
+def test_values_are_shown_by_the_conventions(page: Page, served: Served) -> None:
+    opened(page, served, "sortBy=value")
+    row: Any = served.get("api/flow?limit=1&sortBy=value")["data"][0]  # type: ignore[index]
+    cells = page.locator(ROW).first.locator(".cell")
+    titles = page.get_by_role("columnheader").all_inner_texts()
+    assert [title.rstrip("↓").strip() for title in titles] == [
+        "Time (ET)", "Ticker", "Expiry", "DTE", "Strike", "C/P", "Spot", "%OTM", "Side", "Fill (bid×ask)", "Size",  # noqa: RUF001
+        "Premium", "Vol", "OI", "Vol/OI", "Type", "Chips", "Score",
+    ]  # fmt: skip
+    premium = cells.nth(11)
+    assert premium.inner_text().strip() == f"${row['value'] / 1e6:.3g}M"
+    assert premium.get_attribute("title") == f"${row['value']:,.2f}"
+    assert cells.nth(0).inner_text() == row["tradeTsEt"][11:23]
+    assert page.evaluate("getComputedStyle(document.querySelector('.cell')).fontVariantNumeric") == "tabular-nums"
+
+
+def test_a_new_print_arrives_without_reload_and_its_cancel_strikes_it_through(page: Page, growing: Served) -> None:
+    opened(page, growing)
+    expect(page.get_by_role("status").first).to_have_text("Live")
+    page.evaluate("window.kept = true")
+    later = session(3, start=LATER, seed=2)
+    growing.store_prints(later)
+    wanted = growing.ids("")
+    expect(page.locator(f"{ROW}[data-id='{wanted[0]}']")).to_be_visible()
+    ids = shown(page)
+    assert ids == wanted[: len(ids)]
+    growing.store_prints([later[-1].cancel(timedelta(seconds=30))])
+    expect(page.locator(f"{ROW}[data-id='{wanted[0]}']")).to_have_class(re.compile("gone"))
+    assert page.evaluate("window.kept") is True
+
+
+def test_a_filter_holds_for_arriving_rows(page: Page, growing: Served) -> None:
+    opened(page, growing, "symbol=NVDA&notChips=puts")
+    growing.store_prints(session(40, start=LATER, seed=3))
+    wanted = growing.ids("symbol=NVDA&notChips=puts")
+    expect(page.locator(f"{ROW}[data-id='{wanted[0]}']")).to_be_visible()
+    ids = shown(page)
+    assert ids == wanted[: len(ids)]
+
+
+def test_pause_holds_rows_back_and_resume_shows_them(page: Page, growing: Served) -> None:
+    opened(page, growing)
+    before = shown(page)
+    page.keyboard.press("p")
+    growing.store_prints(session(5, start=LATER, seed=4))
+    expect(page.locator(".waiting")).to_have_text("↑ 5 new")
+    assert shown(page) == before
+    page.keyboard.press("p")
+    wanted = growing.ids("")
+    expect(page.locator(f"{ROW}[data-id='{wanted[0]}']")).to_be_visible()
+    assert page.locator(".waiting").count() == 0
+
+
+def test_rows_stay_under_the_pointer_while_others_arrive(page: Page, growing: Served) -> None:
+    opened(page, growing)
+    held = shown(page)[3]
+    row = page.locator(f"{ROW}[data-id='{held}']")
+    row.hover()
+    place = row.bounding_box()
+    growing.store_prints(session(5, start=LATER, seed=5))
+    expect(page.locator(".waiting")).to_have_text("↑ 5 new")
+    assert row.bounding_box() == place
+    page.mouse.move(1, 1)
+    expect(page.locator(f"{ROW}[data-id='{growing.ids('')[0]}']")).to_be_visible()
+    assert page.locator(".waiting").count() == 0
+
+
+def test_in_another_order_new_rows_are_announced_and_fetched(page: Page, growing: Served) -> None:
+    opened(page, growing, "sortBy=value")
+    growing.store_prints(session(4, start=LATER, seed=6))
+    waiting = page.locator(".waiting")
+    expect(waiting).to_have_text("↑ 4 new · refresh")
+    waiting.click()
+    expect(waiting).to_have_count(0)
+    settled(page)
+    same_as_api(page, growing, "sortBy=value")
+
+
+def test_a_killed_server_costs_no_row_and_doubles_none(page: Page, growing: Served) -> None:
+    opened(page, growing)
+    growing.store_prints(session(10, start=LATER, seed=7))
+    growing.kill()
+    expect(page.get_by_role("status").first).to_have_text("Reconnecting")
+    growing.store_prints(session(30, start=2 * LATER, seed=8))
+    growing.start()
+    expect(page.get_by_role("status").first).to_have_text("Live", timeout=30_000)
+    wanted = growing.ids("")
+    expect(page.locator(f"{ROW}[data-id='{wanted[0]}']")).to_be_visible()
+    growing.store_prints(session(10, start=3 * LATER, seed=9))
+    wanted = growing.ids("")
+    expect(page.locator(f"{ROW}[data-id='{wanted[0]}']")).to_be_visible()
+    assert all_rows(page) == wanted
+
+
+def test_a_page_opened_before_the_server_answers_fills_itself(page: Page, growing: Served) -> None:
+    opened(page, growing)
+    growing.kill()
+    page.locator("[data-chip=calls]").click()
+    expect(page.locator(".banner")).to_contain_text("Not connected")
+    growing.start()
+    expect(page.locator(".banner")).to_have_count(0, timeout=30_000)
+    settled(page)
+    same_as_api(page, growing, "chips=calls")
+
+
+def test_the_keyboard_walks_the_page(page: Page, served: Served) -> None:
+    opened(page, served)
+    ids = shown(page)
+    for key in "jjjk":
+        page.keyboard.press(key)
+    expect(page.locator(f"{ROW}.selected")).to_have_attribute("data-id", ids[1])
+    page.keyboard.press("Enter")
+    drawer = page.get_by_role("complementary", name="Row")
+    expect(drawer).to_contain_text(ids[1])
+    keys = {field["json"] for field in catalog(served)["fields"] if field["json"]}
+    assert drawer.locator("dl > div").count() == len(keys) + 1  # and the id
+    page.keyboard.press("j")
+    expect(drawer).to_contain_text(ids[2])
+    page.keyboard.press("Escape")
+    expect(drawer).to_have_count(0)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Keys")).to_have_count(0)
+    page.keyboard.press("e")
+    expect(page.get_by_role("complementary", name="Filters")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("complementary", name="Filters")).to_have_count(0)
+    page.keyboard.press("/")
+    expect(page.locator("#where")).to_be_focused()
+
+
+def test_completion_offers_names_of_the_catalog(page: Page, served: Served) -> None:
+    opened(page, served)
+    page.keyboard.press("/")
+    page.keyboard.type("@wha")
+    option = page.get_by_role("option")
+    expect(option).to_have_text("@whalesWhales")
+    page.keyboard.press("Tab")
+    expect(page.locator("#where")).to_have_value("@whales")
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_on_a_phone_nothing_runs_out_of_the_page(page: Page, served: Served, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": 390, "height": 844})
+    opened(page, served, "chips=otm")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.evaluate("document.querySelector('.scroll').scrollWidth") == 390
+    ids = shown(page)
+    assert ids == served.ids("chips=otm")[: len(ids)]
+
+
+def test_every_control_has_a_name(page: Page, served: Served) -> None:
+    opened(page, served, "chips=otm&minValue=100")
+    page.keyboard.press("e")
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, input, a, [role=grid], aside')]
+            .filter((element) => !(element.getAttribute('aria-label') || element.textContent.trim()))
+            .map((element) => element.outerHTML)"""
+    )
+    assert nameless == []
+
+
+def test_nothing_is_inline_and_everything_comes_from_here(page: Page, served: Served) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    answer = page.goto(served.url)
+    assert answer is not None
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    settled(page)
+    assert all(url.startswith(served.url) for url in asked)
+    assert re.search(r"<style|style=|<script(?![^>]* src=)", answer.text()) is None
