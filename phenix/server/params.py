@@ -98,7 +98,7 @@ class _Reading:
     findings: list[Finding] = field(default_factory=list)
 
     def malformed(self, name: str, item: _Item, expected: str, suggestion: str = "") -> None:
-        message = f"`{name}` is {_shown(item.text)!r}; expected {expected}."
+        message = f"`{name}` is {_shown(item.text)!r}; expected {expected}"
         self.findings.append(ParameterFinding("PHX402", name, message, item.span, "", suggestion))
 
 
@@ -162,7 +162,7 @@ def _chip(reading: _Reading, parameter: Parameter, name: str, text: str, span: S
     reading.findings.append(
         diagnostic(
             "PHX102",
-            f"no chip is called {_shown(name)!r}",
+            f"there is no chip {_shown(name)!r}",
             span,
             Source(parameter.name, text),
             help="" if suggestion else "GET /api/flow/filters/catalog lists the chips",
@@ -188,10 +188,8 @@ def _symbols(reading: _Reading, parameter: Parameter, text: str) -> None:
             reading.malformed(parameter.name, item, "symbols such as SPY or BRK.B, separated by commas, `-` excludes")
             continue
         (excluded if item.text.startswith("-") else wanted).append(name if _BARE.fullmatch(name) else f'"{name}"')
-    if wanted:
-        reading.parts.append((parameter.name, f"{parameter.field} in {{{', '.join(wanted)}}}"))
-    if excluded:
-        reading.parts.append((parameter.name, f"{parameter.field} not in {{{', '.join(excluded)}}}"))
+    _among(reading, parameter, wanted)
+    _among(reading, parameter, excluded, "!=", "not in")
 
 
 def _members(reading: _Reading, parameter: Parameter, text: str) -> None:
@@ -223,11 +221,11 @@ def _dates(reading: _Reading, parameter: Parameter, text: str) -> None:
     _among(reading, parameter, [day for item in _items(text) if (day := _day(reading, parameter, item))])
 
 
-def _among(reading: _Reading, parameter: Parameter, items: list[str]) -> None:
+def _among(reading: _Reading, parameter: Parameter, items: list[str], one: str = "=", many: str = "in") -> None:
     if len(items) == 1:
-        reading.parts.append((parameter.name, f"{parameter.field} = {items[0]}"))
+        reading.parts.append((parameter.name, f"{parameter.field} {one} {items[0]}"))
     elif items:
-        reading.parts.append((parameter.name, f"{parameter.field} in {{{', '.join(dict.fromkeys(items))}}}"))
+        reading.parts.append((parameter.name, f"{parameter.field} {many} {{{', '.join(dict.fromkeys(items))}}}"))
 
 
 def _day(reading: _Reading, parameter: Parameter, item: _Item) -> str:
@@ -349,7 +347,7 @@ SORTABLE: Final[dict[str, Field]] = {
 
 def _unknown_field(reading: _Reading, parameter: Parameter, item: _Item, known: Iterable[str]) -> None:
     near = closest(item.text, known) or ""
-    message = f"`{parameter.name}` names {_shown(item.text)!r}, which is no field of a row."
+    message = f"`{parameter.name}` names {_shown(item.text)!r}, which is no field of a row"
     hint = "" if near else "GET /api/flow/filters/catalog lists the fields"
     reading.findings.append(ParameterFinding("PHX405", parameter.name, message, item.span, hint, near))
 
@@ -462,10 +460,10 @@ def read(pairs: Iterable[tuple[str, str]], bundle: Bundle) -> Asked | Refusal:
         if parameter is None:
             near = closest(name, PARAMETERS) or ""
             hint = "" if near else "GET /api/flow/filters/catalog lists the parameters"
-            message = f"There is no parameter {_shown(name)!r}."
+            message = f"there is no parameter {_shown(name)!r}"
             reading.findings.append(ParameterFinding("PHX401", _shown(name), message, None, hint, near))
         elif name in seen and not parameter.csv:
-            reading.findings.append(ParameterFinding("PHX404", name, f"`{name}` is given more than once."))
+            reading.findings.append(ParameterFinding("PHX404", name, f"`{name}` is given more than once"))
         else:
             seen.add(name)
             parameter.read(reading, parameter, text)
@@ -488,7 +486,7 @@ def _check_ranges(reading: _Reading) -> None:
     for low, high in pairs:
         first, last = reading.ends.get(low), reading.ends.get(high)
         if first is not None and last is not None and _above(first, last):
-            message = f"`{low}` is {first} and `{high}` is {last}: no row can match."
+            message = f"`{low}` is {first} and `{high}` is {last}: no row can match"
             hint = "exchange them, or leave one out"
             reading.findings.append(ParameterFinding("PHX403", low, message, None, hint))
 
