@@ -69,6 +69,7 @@ imports: $(DEV)
 .PHONY: rules
 rules: $(DEV)
 	$(PHENIX) lint rules
+	$(PHENIX) test rules
 
 docs-check: $(DEV)
 	$(PHENIX) docs --check
