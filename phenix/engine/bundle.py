@@ -176,10 +176,8 @@ def compile_bundle(
         if rule.id not in taken:
             taken[rule.id] = max(taken.values(), default=-1) + 1
     if len(taken) > 62:
-        return None, (
-            *found,
-            diagnostic("PHX004", f"{len(taken)} chips; a row stores 62", Span(0, 0), program.sources[0]),
-        )
+        first = program.sources[0]
+        return None, (*found, diagnostic("PHX004", f"{len(taken)} chips; a row stores 62", Span(0, 0), first))
     return Bundle(program, taken), found
 
 

@@ -30,6 +30,8 @@ def _condition(node: n.Expr, scope: Scope) -> str:
             return " and ".join(_grouped(a, scope, n.Or) for a in args)
         case n.Or(args=args):
             return " or ".join(_grouped(a, scope, n.And) for a in args)
+        case n.Not(operand=n.Name(name=name)) if name in scope.catalog.by_name:
+            return f"it is not {_words(name)}"
         case n.Not(operand=operand):
             return f"it is not so that {_grouped(operand, scope, n.And | n.Or)}"
         case n.Compare(operands=operands, ops=ops):
