@@ -25,7 +25,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_commands_and_targets_exist(page: Path) -> None:
     text = page.read_text("utf-8")
     (commands,) = (a.choices for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
-    assert {name for name in re.findall(r"`phenix ([a-z]+)", text)} - set(commands) == set()
+    assert set(re.findall(r"`phenix ([a-z]+)", text)) - set(commands) == set()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)) - targets == set()
 
