@@ -113,11 +113,15 @@ def stubs() -> dict[str, str]:
 
 
 def main() -> int:
-    """Write ``row.proto`` and the stubs."""
-    _ROW.write_text(row_proto(_ROW.read_text("utf-8") if _ROW.exists() else ""), "utf-8")
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else STUBS
+    """Write ``row.proto`` and the stubs; with ``--check`` only compare, 1 when something differs."""
+    committed = _ROW.read_text("utf-8") if _ROW.exists() else ""
+    row = row_proto(committed)
+    if sys.argv[1:] == ["--check"]:
+        found = {path.name: path.read_text("utf-8") for path in STUBS.glob("*_pb2*.py*")}
+        return int((row, stubs()) != (committed, found))
+    _ROW.write_text(row, "utf-8")
     for name, text in stubs().items():
-        (folder / name).write_text(text, "utf-8")
+        (STUBS / name).write_text(text, "utf-8")
     return 0
 
 
