@@ -75,7 +75,7 @@ docs-check: $(DEV)
 	$(PHENIX) docs --check
 
 proto-check: $(DEV)
-	$(BIN)/python -m phenix.server.grpc.schema --check
+	@$(BIN)/python -m phenix.server.grpc.schema --check || { echo "proto/ or its stubs are out of date: make proto"; exit 1; }
 
 # Needs Node, which Python users never do; without npm the committed page is taken as it is.
 web-check:
