@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from phenix.config import Settings
     from phenix.engine.bundle import Bundle
+    from phenix.engine.enrich.calendar import Calendar
     from phenix.engine.store.base import Reader, Writer
     from phenix.ingest.recorder import Recorder
+    from phenix.ingest.terminal.client import Terminal
     from phenix.ingest.terminal.events import Source
     from phenix.ingest.terminal.generator import Session
     from phenix.ingest.terminal.standin import StandIn
     from phenix.ingest.terminal.tape import FileTape
+    from phenix.ingest.worker import Worker
     from phenix.server.service import FlowService
 
 __all__ = [
@@ -55,13 +59,10 @@ def active_bundle(writer: Writer) -> Bundle:
 
     stored = writer.reads.rule_version()
     if stored is not None:
-        bundle = Bundle.from_config(stored.config_json)
-        if bundle.checksum != stored.checksum:
-            raise RulesError(
-                f"rule version {stored.version_id} in the store is not what its checksum {stored.checksum[:12]} says:"
-                " restore the store from a backup, or activate another version"
-            )
-        return bundle
+        try:
+            return Bundle.from_config(stored.config_json, stored.checksum)
+        except ValueError as error:
+            raise RulesError(f"rule version {stored.version_id} of the store cannot be used: {error}") from error
     packaged = packaged_bundle()
     now = time.time_ns() // 1_000_000
     version = RuleVersion(packaged.version, packaged.config_json, packaged.checksum, False, now, None, None)
@@ -112,6 +113,74 @@ def recorder(writer: Writer) -> Recorder:
 
     enricher = Enricher(Calendar.packaged(), active_bundle(writer), writer.reads.session_raw, now_utc)
     return Recorder(writer, enricher)
+
+
+def _trading_days_before(calendar: Calendar, date: int) -> list[int]:
+    days: list[int] = []
+    while len(days) < 5 and calendar.covers(date):
+        date = calendar.previous(date)
+        days.append(date)
+    return days
+
+
+def terminal_client(settings: Settings) -> Terminal:
+    """A client of the terminal's REST side; enter it inside a running loop."""
+    from phenix.ingest.terminal.client import Terminal
+
+    return Terminal(
+        settings.base_url,
+        connect_timeout_ms=settings.connect_timeout_ms,
+        read_timeout_ms=settings.read_timeout_ms,
+        retry_max=settings.retry_max,
+        retry_base_ms=settings.retry_base_ms,
+        concurrency=settings.concurrency,
+    )
+
+
+async def worker(
+    settings: Settings,
+    recorder: Recorder,
+    terminal: Terminal,
+    *,
+    date: int | None = None,
+    once: bool = False,
+    stop_after: int | None = None,
+) -> Worker:
+    """The live worker of the configured universe: lists contracts and open interest, and plans the streams.
+
+    ``date`` is the day whose contracts are asked for; without it the latest with any. Raises TerminalError when the
+    terminal does not answer, UniverseError for an unusable list of symbols.
+    """
+    from phenix.engine.enrich.calendar import Calendar, et_of
+    from phenix.ingest.chains import list_contracts, list_open_interest
+    from phenix.ingest.recorder import now_utc
+    from phenix.ingest.terminal.client import Stream
+    from phenix.ingest.terminal.protocol import Contract
+    from phenix.ingest.universe import load_universe, plan_contracts
+    from phenix.ingest.worker import Intake, Worker
+
+    universe = load_universe(settings.ingest_symbols, settings.universe)
+    calendar = Calendar.packaged()
+    today = et_of(now_utc())[0]
+    dates = [date] if date else [today, *_trading_days_before(calendar, today)]
+    contracts = await list_contracts(terminal, universe.roots, dates)
+    roots = {contract.root for contract in contracts}
+    interest = await list_open_interest(terminal, [root for root in universe.roots if root in roots])
+    intake = Intake(calendar)
+    intake.open_interest(interest)
+    stream = Stream(settings.stream_url, connect_timeout_s=settings.connect_timeout_ms / 1000)
+    return Worker(
+        recorder,
+        intake,
+        terminal,
+        stream,
+        contracts=plan_contracts(contracts, {row.contract: row.open_interest for row in interest}),
+        underlyings=[
+            Contract("INDEX" if symbol in universe.indices else "STOCK", symbol) for symbol in universe.symbols
+        ],
+        once=once,
+        stop_after=stop_after,
+    )
 
 
 # -- terminal: the stand-in, playing a tape or the generator

@@ -6,14 +6,22 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from phenix.cli.command import CLEAN, CommandError
+from phenix.cli.command import CLEAN, FINDINGS, CommandError
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Coroutine
+
     from phenix.ingest.importer import Progress, Summary
+    from phenix.ingest.preflight import Report
+    from phenix.ingest.recorder import Recorder
+    from phenix.ingest.worker import Figures
 
 __all__ = ["add"]
+
+T = TypeVar("T")
 
 _APART_BYTES: Final = 4 * 2**20
 """From this size on files are read in a process of their own; below it would only take longer to start."""
@@ -36,6 +44,36 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     files.add_argument("--store", metavar="URL", help="store to write (PHENIX_STORE)")
     files.add_argument("--json", action="store_true", help="print the summary as JSON")
     files.set_defaults(run=run_import)
+
+    live = commands.add_parser(
+        "ingest",
+        help="store prints as the terminal streams them",
+        description="Subscribe the contracts of the universe at the terminal, store their prints, enrich and tag them, "
+        "until stopped. Reconnects by itself; after any end the next run continues where the store stands.",
+    )
+    live.add_argument("--store", metavar="URL", help="store to write (PHENIX_STORE)")
+    live.add_argument("--date", type=_date, help="day whose contracts are subscribed (default: the latest with any)")
+    live.add_argument("--once", action="store_true", help="end when the terminal says that the market has closed")
+    live.add_argument("--stop-after", type=int, metavar="N", help="end after N prints")
+    live.add_argument("--no-preflight", action="store_true", help="do not wait for the terminal to be connected")
+    live.set_defaults(run=run_ingest)
+
+    checks = commands.add_parser(
+        "preflight",
+        help="check the terminal before ingest",
+        description="Check that the terminal answers, is connected and lists options. Prints a JSON report.",
+    )
+    checks.set_defaults(run=run_preflight)
+
+
+def _date(text: str) -> int:
+    from datetime import date
+
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-11-20") from None
+    return day.year * 10_000 + day.month * 100 + day.day
 
 
 def run_import(args: argparse.Namespace) -> int:
@@ -73,6 +111,114 @@ def run_import(args: argparse.Namespace) -> int:
     shown.end()
     print(_as_json(summary) if args.json else _as_text(summary))
     return CLEAN
+
+
+def run_ingest(args: argparse.Namespace) -> int:
+    """Take prints from the terminal until stopped; prints what was stored at the end."""
+    import asyncio
+
+    from phenix import app
+    from phenix.engine.store.base import StoreError
+    from phenix.ingest.terminal.client import TerminalError
+    from phenix.ingest.universe import UniverseError, load_universe
+
+    _log_to_stderr()
+    try:
+        load_universe(args.settings.ingest_symbols, args.settings.universe)
+        with app.open_writer(args.store or args.settings.store) as writer:
+            figures = asyncio.run(_ingest(args, app.recorder(writer)))
+    except (StoreError, TerminalError, UniverseError, app.RulesError) as error:
+        raise CommandError(str(error)) from error
+    print(
+        f"stored {figures.stored:,}, duplicates {figures.duplicates:,}, dead letters {figures.dead_letters:,},"
+        f" dropped messages {figures.dropped_messages:,}, connections {figures.connections:,},"
+        f" batches {figures.batches:,}"
+    )
+    return CLEAN
+
+
+async def _ingest(args: argparse.Namespace, recorder: Recorder) -> Figures:
+    import asyncio
+    import signal
+
+    from phenix import app
+    from phenix.ingest.preflight import wait_healthy
+    from phenix.ingest.worker import Figures
+
+    settings = args.settings
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with app.terminal_client(settings) as terminal:
+        if not args.no_preflight:
+            check = await _unless(
+                stop, wait_healthy(terminal, settings.health_path, settings.connect_timeout_ms / 1000)
+            )
+            if check is None:
+                return Figures()
+            if not check.ok:
+                raise CommandError(f"{check.code}: {check.detail}")
+        worker = await _unless(
+            stop,
+            app.worker(settings, recorder, terminal, date=args.date, once=args.once, stop_after=args.stop_after),
+        )
+        return await worker.run(stop) if worker else Figures()
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of the work; None when the stop came first."""
+    import asyncio
+
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if task.done():
+        return await task
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return None
+
+
+def run_preflight(args: argparse.Namespace) -> int:
+    """Check the terminal; exit 1 when something is not as ingest needs it."""
+    import asyncio
+    import json
+
+    from phenix import app
+    from phenix.ingest.preflight import preflight
+
+    settings = args.settings
+
+    async def look() -> Report:
+        async with app.terminal_client(settings) as terminal:
+            return await preflight(terminal, settings.health_path, settings.connect_timeout_ms / 1000)
+
+    report = asyncio.run(look())
+    print(json.dumps(report.to_dict(), indent=1))
+    return CLEAN if report.ok else FINDINGS
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    class Lines(logging.Formatter):
+        """One JSON object a line."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            import json
+
+            at = f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}"
+            line = {"at": at, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+            if record.exc_info:
+                line["error"] = self.formatException(record.exc_info)
+            return json.dumps(line)
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
+    logger = logging.getLogger("phenix")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
 
 
 class _Progress:
@@ -113,8 +259,8 @@ def _as_text(summary: Summary) -> str:
     letters = sum(summary.dead_letters.values())
     lines = [
         (
-            f"read {summary.read:,}: stored {summary.stored:,}, duplicates {summary.duplicates:,}, dead letters {letters:,}"
-            f" in {summary.seconds:,.1f} s ({summary.rate:,.0f} prints/s)"
+            f"read {summary.read:,}: stored {summary.stored:,}, duplicates {summary.duplicates:,},"
+            f" dead letters {letters:,} in {summary.seconds:,.1f} s ({summary.rate:,.0f} prints/s)"
         )
     ]
     lines += [f"  {count:>8,}  {reason}" for reason, count in sorted(summary.dead_letters.items())]

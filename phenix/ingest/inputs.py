@@ -15,7 +15,7 @@ from phenix.ingest.contract import Contract
 
 __all__ = ["InterestBook", "SpotBook"]
 
-_NO_SPOT: Final = (None, None)
+_NO_SPOT: Final = (None, None, None)
 
 
 class SpotBook:
@@ -28,8 +28,9 @@ class SpotBook:
         self._keep = keep
         self._times: dict[str, array[int]] = {}
         self._mids: dict[str, array[int]] = {}
+        self._sources: dict[str, str] = {}
 
-    def add(self, symbol: str, ts_utc: int, bid: int, ask: int) -> bool:
+    def add(self, symbol: str, ts_utc: int, bid: int, ask: int, source: str) -> bool:
         """Take a quote; of two of the same time the later one given wins. False when it is one-sided."""
         mid = spot_mid(bid, ask)
         if mid is None:
@@ -38,6 +39,7 @@ class SpotBook:
         if times is None:
             times = self._times[symbol] = array("q")
             self._mids[symbol] = array("q")
+        self._sources[symbol] = source
         mids = self._mids[symbol]
         if not times or ts_utc >= times[-1]:
             times.append(ts_utc)
@@ -51,13 +53,13 @@ class SpotBook:
             del mids[: -self._keep]
         return True
 
-    def at(self, symbol: str, ts_utc: int) -> tuple[int, int] | tuple[None, None]:
-        """Mid and age in ms of the latest quote at or before a time; two Nones when there is none."""
+    def at(self, symbol: str, ts_utc: int) -> tuple[int, int, str] | tuple[None, None, None]:
+        """Mid, age in ms and source of the latest quote at or before a time; three Nones when there is none."""
         times = self._times.get(symbol)
         if times is None:
             return _NO_SPOT
         i = len(times) if ts_utc >= times[-1] else bisect_right(times, ts_utc)
-        return (self._mids[symbol][i - 1], ts_utc - times[i - 1]) if i else _NO_SPOT
+        return (self._mids[symbol][i - 1], ts_utc - times[i - 1], self._sources[symbol]) if i else _NO_SPOT
 
 
 class InterestBook:

@@ -66,13 +66,12 @@ _NUMBERS: Final = (
 
 
 class Normalizer:
-    """Makes raw rows. ``spot_source`` says where the quotes in the spot book come from."""
+    """Makes raw rows from prints and from what the two books know at their time."""
 
-    def __init__(self, sessions: Sessions, spots: SpotBook, interest: InterestBook, spot_source: str) -> None:
+    def __init__(self, sessions: Sessions, spots: SpotBook, interest: InterestBook) -> None:
         self._session = sessions.session
         self._spots = spots
         self._interest = interest
-        self.spot_source = spot_source
         self._known: dict[Contract, tuple[str, bool]] = {}
 
     def row(
@@ -113,7 +112,7 @@ class Normalizer:
             return _out_of_range(ts_utc, (price, size, condition, exchange, sequence, bid, ask, quote_ts_utc))
         root, expiration, strike, right = contract
         session_date, session = self._session(root, symbol, ts_utc)
-        spot, spot_age = self._spots.at(symbol, ts_utc)
+        spot, spot_age, spot_source = self._spots.at(symbol, ts_utc)
         return (
             None,
             trade_id(root, expiration, strike, right, ts_utc, price, size, condition, exchange, sequence),
@@ -137,7 +136,7 @@ class Normalizer:
             is_adjusted,
             spot,
             spot_age,
-            None if spot is None else self.spot_source,
+            spot_source,
             self._interest.at(contract, session_date, ts_utc),
             ingested_at_utc,
         )

@@ -115,7 +115,7 @@ class _Reading:
         self._minutes, self._seconds = Minutes(), Seconds()
         self._money, self._contracts = Money(), Contracts()
         self._spots, self._interest = SpotBook(), InterestBook()
-        self._normalizer = Normalizer(Calendar.packaged(), self._spots, self._interest, FILE)
+        self._normalizer = Normalizer(Calendar.packaged(), self._spots, self._interest)
         self._letters: list[LetterFields] = []
 
     def parts(self) -> Iterator[Part]:
@@ -185,7 +185,7 @@ class _Reading:
                 continue
             quotes.append((symbol.decode("ascii"), ts, *prices, FILE))
         quotes.sort(key=lambda quote: quote[1])
-        return [quote for quote in quotes if self._spots.add(*quote[:4])]
+        return [quote for quote in quotes if self._spots.add(*quote)]
 
     def _lines(self, table: Any, paths: Sequence[Path]) -> Iterator[Line]:
         for path in paths:

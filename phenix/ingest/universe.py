@@ -1,0 +1,73 @@
+"""Which symbols to follow, the option roots they trade under, and the contracts that fit the stream budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from phenix.engine.enrich.tables import read_table
+from phenix.ingest.terminal.protocol import Contract
+
+__all__ = ["TRADE_STREAMS", "Universe", "UniverseError", "load_universe", "plan_contracts"]
+
+TRADE_STREAMS: Final = 15_000
+"""Contracts an Options Standard account may stream."""
+
+
+class UniverseError(Exception):
+    """A list of symbols that cannot be used; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Universe:
+    """Underlyings in order, the roots of each, and which of them are indices."""
+
+    symbols: tuple[str, ...]
+    roots: tuple[str, ...]
+    indices: frozenset[str]
+
+
+def load_universe(named: Sequence[str] = (), file: Path | None = None) -> Universe:
+    """The symbols named, else those of the file (one a line, ``#`` begins a comment), else the packaged ones.
+
+    Raises UniverseError when the file cannot be read or holds no symbol.
+    """
+    classes: Mapping[str, list[str]] = read_table("universe")["classes"]
+    symbols = tuple(dict.fromkeys(named)) or (_read(file) if file else tuple(_interleaved(classes)))
+    roots_of: dict[str, list[str]] = {}
+    for root, symbol in read_table("roots")["underlyings"].items():
+        roots_of.setdefault(symbol, []).append(root)
+    roots = [root for symbol in symbols for root in (symbol.replace(".", ""), *roots_of.get(symbol, ()))]
+    return Universe(symbols, tuple(dict.fromkeys(roots)), frozenset(classes.get("index", ())).intersection(symbols))
+
+
+def _interleaved(classes: Mapping[str, list[str]]) -> list[str]:
+    return sorted(symbol for symbols in classes.values() for symbol in symbols)
+
+
+def _read(file: Path) -> tuple[str, ...]:
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UniverseError(f"the universe {file} cannot be read: {reason}") from error
+    symbols = []
+    for number, line in enumerate(text.splitlines(), 1):
+        symbol = line.partition("#")[0].strip().upper()
+        if symbol and not (len(symbol) <= 12 and symbol.replace(".", "").replace("/", "").isalnum()):
+            raise UniverseError(f"{file}:{number}: {symbol[:40]!r} is not a symbol; write one a line, as SPY")
+        if symbol:
+            symbols.append(symbol)
+    if not symbols:
+        raise UniverseError(f"the universe {file} names no symbol; write one a line, as SPY")
+    return tuple(dict.fromkeys(symbols))
+
+
+def plan_contracts(
+    contracts: Iterable[Contract], interest: Mapping[Contract, int], budget: int = TRADE_STREAMS
+) -> list[Contract]:
+    """The contracts to stream, at most ``budget``: those with the most open interest, then the nearest to expiry."""
+    ranked = sorted(set(contracts), key=lambda contract: (-interest.get(contract, 0), contract.expiration, contract))
+    return ranked[:budget]
