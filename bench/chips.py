@@ -13,7 +13,6 @@ from typing import Any
 
 from enrich import NoRules, session
 from phenix.engine.bundle import load_bundle
-
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.enrich.enricher import Enricher
 
