@@ -33,22 +33,22 @@ SPXW = Contract("OPTION", "SPXW", 20240315, 4800_0000, "CALL")
 
 VERBATIM = [
     (
-        '{"header":{"type":"TRADE","status":"CONNECTED"},\n "contract":{"security_type":"OPTION","root":"QQQ",'
+        ('{"header":{"type":"TRADE","status":"CONNECTED"},\n "contract":{"security_type":"OPTION","root":"QQQ",'
         '"expiration":20231110,"strike":360000,"right":"P"},\n "trade":{"ms_of_day":49531278,"sequence":-563040482,'
-        '"size":5,"condition":18,"price":1.06,"exchange":65,"date":20231103}}',
+        '"size":5,"condition":18,"price":1.06,"exchange":65,"date":20231103}}'),
         TradeFrame(QQQ, 20231103, 49531278, -563040482, 5, 18, 10600, 65),
     ),
     (
-        '{"header":{"type":"QUOTE","status":"CONNECTED"},"contract":{"security_type":"OPTION","root":"SPXW",'
+        ('{"header":{"type":"QUOTE","status":"CONNECTED"},"contract":{"security_type":"OPTION","root":"SPXW",'
         '"expiration":20240315,"strike":4800000,"right":"C"},"quote":{"ms_of_day":26622025,"bid_size":7,'
         '"bid_exchange":5,"bid":110.2,"bid_condition":50,"ask_size":7,"ask_exchange":5,"ask":110.5,'
-        '"ask_condition":50,"date":20231219}}',
+        '"ask_condition":50,"date":20231219}}'),
         QuoteFrame(SPXW, 20231219, 26622025, 7, 5, 1102000, 50, 7, 5, 1105000, 50),
     ),
     (
-        '{"header":{"type":"OHLC","status":"CONNECTED"},"contract":{"security_type":"OPTION","root":"SPXW",'
+        ('{"header":{"type":"OHLC","status":"CONNECTED"},"contract":{"security_type":"OPTION","root":"SPXW",'
         '"expiration":20260520,"strike":7400000,"right":"C"},"ohlc":{"ms_of_day":73971008,"open":28.0,"high":56.1,'
-        '"low":15.7,"close":40.8,"volume":2763,"count":783,"date":20260518}}',
+        '"low":15.7,"close":40.8,"volume":2763,"count":783,"date":20260518}}'),
         OhlcFrame(
             Contract("OPTION", "SPXW", 20260520, 7400_0000, "CALL"),
             20260518, 73971008, 280000, 561000, 157000, 408000, 2763, 783,
@@ -61,9 +61,9 @@ VERBATIM = [
     ),
     ('{"header":{"type":"STATE","status":"CONNECTED","state":"START"}}', StateFrame("CONNECTED", "START")),
     (
-        '{"quote":{"date":20231219,"ms_of_day":86400000,"ask":461.53565,"bid":461.5,"ask_size":1,"bid_size":1,'
+        ('{"quote":{"date":20231219,"ms_of_day":86400000,"ask":461.53565,"bid":461.5,"ask_size":1,"bid_size":1,'
         '"ask_exchange":57,"bid_exchange":57,"ask_condition":0,"bid_condition":0},'
-        '"contract":{"root":"QQQ","security_type":"STOCK"},"header":{"status":"CONNECTED","type":"QUOTE"}}',
+        '"contract":{"root":"QQQ","security_type":"STOCK"},"header":{"status":"CONNECTED","type":"QUOTE"}}'),
         QuoteFrame(Contract("STOCK", "QQQ"), 20231219, 86400000, 1, 57, 4615000, 0, 1, 57, 4615356, 0),
     ),
 ]  # fmt: skip

@@ -1,0 +1,463 @@
+"""The stand-in and the client over real sockets: order, requests, reconnects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import orjson
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from phenix.ingest.terminal import standin_stream
+from phenix.ingest.terminal.client import Connected, Disconnected, Overflow, Settled, Stream, Subscription
+from phenix.ingest.terminal.entitlements import Entitlements, Tier
+from phenix.ingest.terminal.events import Print, Source
+from phenix.ingest.terminal.layouts import DAY_MS, date_of
+from phenix.ingest.terminal.protocol import (
+    BadFrame,
+    Contract,
+    OhlcFrame,
+    QuoteFrame,
+    StateFrame,
+    StatusFrame,
+    TradeFrame,
+    decode,
+)
+from phenix.ingest.terminal.standin import StandIn
+from phenix.ingest.terminal.standin_stream import Absence
+from phenix.ingest.terminal.tape import FileTape
+
+Run = Callable[[Awaitable[object]], object]
+EVERYTHING = Entitlements(Tier.PRO, Tier.PRO, Tier.PRO)
+CALL = Contract("OPTION", "AAPL", 20241108, 220_0000, "CALL")
+
+
+def prints(source: Source) -> list[Print]:
+    return [event for event in source.events() if isinstance(event, Print)]
+
+
+def as_trade(event: Print) -> TradeFrame:
+    return TradeFrame(
+        event.contract,
+        date_of(event.wall),
+        event.wall % DAY_MS,
+        event.sequence,
+        event.size,
+        event.condition,
+        event.price,
+        event.exchange,
+    )
+
+
+def everything(source: Source) -> list[Subscription]:
+    wanted = [Subscription("TRADE", contract) for contract in sorted(source.contracts())]
+    symbols = {source.underlying_of(contract.root) for contract in source.contracts()}
+    return wanted + [Subscription("QUOTE", Contract("STOCK", symbol)) for symbol in sorted(symbols)]
+
+
+async def items(stream: Stream, until: Callable[[object], bool]) -> list[object]:
+    """Every batch up to the one with an item that satisfies ``until``, whole."""
+    seen: list[object] = []
+    async for batch in stream:
+        seen += batch.items
+        if any(until(item) for item in batch.items):
+            return seen
+    raise AssertionError("the stream ended")
+
+
+def stopped(item: object) -> bool:
+    return isinstance(item, StateFrame) and item.state == "STOP"
+
+
+def check_whole(source: Source, seen: list[object]) -> None:
+    """Every print once and in order; its quote before it; each underlying quote before later prints."""
+    assert not [item for item in seen if isinstance(item, BadFrame | Overflow)]
+    assert [item for item in seen if isinstance(item, TradeFrame)] == [as_trade(event) for event in prints(source)]
+    last_quote: dict[Contract, QuoteFrame] = {}
+    volume: dict[Contract, int] = {}
+    expected = iter(prints(source))
+    for place, item in enumerate(seen):
+        if isinstance(item, QuoteFrame):
+            last_quote[item.contract] = item
+        elif isinstance(item, TradeFrame):
+            event = next(expected)
+            quote = event.quote
+            assert quote is not None
+            told = last_quote[item.contract]
+            assert (told.bid, told.ask, told.ms_of_day) == (quote.bid, quote.ask, quote.wall % DAY_MS)
+            volume[item.contract] = volume.get(item.contract, 0) + item.size
+            bar = seen[place - 1]
+            assert isinstance(bar, OhlcFrame)
+            assert (bar.contract, bar.volume, bar.close) == (item.contract, volume[item.contract], item.price)
+            assert seen[place + 1] == seen[place + 2] == seen[place - 2] == told
+            last_underlying = last_quote.get(Contract("STOCK", source.underlying_of(event.contract.root)))
+            due = [
+                (quoted.wall % DAY_MS, quoted.bid)
+                for quoted in source.events(source.underlying_of(event.contract.root))
+                if not isinstance(quoted, Print) and quoted.wall <= event.wall
+            ] if len(seen) < 1_000 else None  # fmt: skip
+            if due is not None:
+                assert (last_underlying and (last_underlying.ms_of_day, last_underlying.bid)) == (
+                    due[-1] if due else None
+                )
+
+
+@pytest.mark.parametrize("lines", [1, 7])
+def test_a_tape_arrives_whole_and_in_order(run: Run, serve: Callable[..., StandIn], tape: FileTape, lines: int) -> None:
+    async def go() -> None:
+        async with serve(tape, EVERYTHING, lines=lines) as terminal, Stream(terminal.stream_url) as stream:
+            stream.want(everything(tape))
+            seen = await items(stream, stopped)
+            check_whole(tape, seen)
+            first = next(item for item in seen if isinstance(item, StatusFrame))
+            assert first.status == "DISCONNECTED"
+            (settled,) = [item for item in seen if isinstance(item, Settled)]
+            assert settled.refused == ()
+            assert settled.subscribed == len(everything(tape))
+            assert isinstance(seen[0], Connected)
+
+    run(go())
+
+
+def test_the_real_tapes_arrive_whole_and_in_order(run: Run, serve: Callable[..., StandIn], real_tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(real_tape, EVERYTHING, lines=50) as terminal, Stream(terminal.stream_url) as stream:
+            stream.want(everything(real_tape))
+            check_whole(real_tape, await items(stream, stopped))
+
+    run(go())
+
+
+def test_only_what_is_subscribed_arrives(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(tape) as terminal, Stream(terminal.stream_url) as stream:
+            stream.want(
+                [Subscription("TRADE", CALL), Subscription("QUOTE", Contract("OPTION", "X", 20300101, 10, "PUT"))]
+            )
+            seen = await items(stream, stopped)
+            trades = [item for item in seen if isinstance(item, TradeFrame)]
+            assert trades == [as_trade(event) for event in prints(tape) if event.contract == CALL]
+            assert {item.contract for item in seen if isinstance(item, QuoteFrame | OhlcFrame)} == {CALL}
+
+    run(go())
+
+
+def test_quote_streams_carry_quotes_only(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(tape) as terminal, Stream(terminal.stream_url) as stream:
+            stream.want([Subscription("QUOTE", CALL)])
+            seen = await items(stream, stopped)
+            assert not [item for item in seen if isinstance(item, TradeFrame | OhlcFrame)]
+            assert len([item for item in seen if isinstance(item, QuoteFrame)]) == 4
+
+    run(go())
+
+
+def test_entitlements_refuse_streams(
+    run: Run, serve: Callable[..., StandIn], tape: FileTape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {**standin_stream.Entitlements.streams.__globals__["_STREAMS"], ("OPTION", "TRADE"): (0, 0, 2, 10**9)}
+    monkeypatch.setitem(standin_stream.Entitlements.streams.__globals__, "_STREAMS", limits)
+
+    async def go() -> None:
+        async with serve(tape) as terminal, Stream(terminal.stream_url) as stream:
+            contracts = sorted(tape.contracts())
+            bulk, stock = Subscription("TRADE", None), Subscription("QUOTE", Contract("STOCK", "AAPL"))
+            index = Subscription("QUOTE", Contract("INDEX", "SPX"))
+            stream.want([bulk, stock, index, *(Subscription("TRADE", contract) for contract in contracts)])
+            seen = await items(stream, lambda item: isinstance(item, Settled))
+            (settled,) = [item for item in seen if isinstance(item, Settled)]
+            assert settled.subscribed == 2
+            assert settled.refused == (
+                (bulk, "INVALID_PERMS"),
+                (stock, "INVALID_PERMS"),
+                (index, "INVALID_PERMS"),
+                (Subscription("TRADE", contracts[2]), "MAX_STREAMS_REACHED"),
+            )
+
+    run(go())
+
+
+def test_bulk_stream_brings_every_trade(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(tape, EVERYTHING) as terminal, Stream(terminal.stream_url) as stream:
+            stream.want([Subscription("TRADE", None)])
+            seen = await items(stream, stopped)
+            assert [item for item in seen if isinstance(item, TradeFrame)] == [
+                as_trade(event) for event in prints(tape)
+            ]
+
+    run(go())
+
+
+async def receive(ws: ClientConnection, wanted: Callable[[object], bool]) -> object:
+    while True:
+        for frame in decode(await ws.recv()):
+            if wanted(frame):
+                return frame
+
+
+REQUESTS = [
+    (
+        ('{"msg_type":"STREAM","sec_type":"OPTION","req_type":"TRADE","add":true,"id":7,'
+        '"contract":{"root":"AAPL","expiration":"20241108","strike":"220000","right":"C"}}'),
+        ("SUBSCRIBED", 7),
+    ),
+    (
+        ("{'msg_type': 'STREAM', 'sec_type': 'OPTION', 'req_type': 'QUOTE', 'add': True, 'id': '8', "
+        "'contract': {'root': 'AAPL', 'expiration': 20241108, 'strike': 220000, 'right': 'C'}}"),
+        ("SUBSCRIBED", 8),
+    ),
+    ('{"msg_type":"STREAM","sec_type":"OPTION","req_type":"TRADE","add":true,"id":9}', ("ERROR", 9)),
+    ('{"msg_type":"STREAM","sec_type":"OPTION","req_type":"OHLC","add":true,"id":10,"contract":{}}', ("ERROR", 10)),
+    ('{"msg_type":"STREAM_BULK","sec_type":"OPTION","req_type":"TRADE","add":true,"id":11}', ("INVALID_PERMS", 11)),
+    ('{"msg_type":"STOP","id":12}', ("SUBSCRIBED", 12)),
+    ('{"msg_type":"STOP"}', ("SUBSCRIBED", -1)),
+    ("not a request", ("ERROR", -1)),
+    ("[1]", ("ERROR", -1)),
+    ("(" * 5_000, ("ERROR", -1)),
+    ('{"msg_type":"STREAM","sec_type":"STOCK","req_type":"TRADE","add":true,"id":13,"contract":{"root":"AAPL"}}',
+     ("INVALID_PERMS", 13)),
+]  # fmt: skip
+
+
+def test_requests_are_read_leniently(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(tape, wait_for_play=True) as terminal, connect(terminal.stream_url, proxy=None) as ws:
+            for text, answer in REQUESTS:
+                await ws.send(text)
+                frame = await receive(ws, lambda frame: type(frame).__name__ == "ReqResponse")
+                assert (frame.response, frame.req_id) == answer, text  # type: ignore[attr-defined]
+                assert frame.status == "CONNECTED"  # type: ignore[attr-defined]
+
+    run(go())
+
+
+def test_a_second_client_replaces_the_first(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(tape, EVERYTHING) as terminal:
+            first = await connect(terminal.stream_url, proxy=None)
+            await receive(first, lambda frame: isinstance(frame, StatusFrame))
+            async with Stream(terminal.stream_url) as stream:
+                stream.want(everything(tape))
+                check_whole(tape, await items(stream, stopped))
+                with pytest.raises(ConnectionClosed) as closed:
+                    await receive(first, lambda _: False)
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1000
+
+    run(go())
+
+
+def test_only_the_events_path_is_served(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        from websockets.exceptions import InvalidStatus
+
+        async with serve(tape) as terminal:
+            with pytest.raises(InvalidStatus):
+                await connect(terminal.stream_url.replace("/v1/events", "/v2/events"), proxy=None)
+
+    run(go())
+
+
+async def cut(terminal: StandIn) -> None:
+    """Break the connection as a network would: no closing handshake."""
+    client = terminal.stream._client
+    assert client is not None
+    client.ws.transport.abort()
+
+
+@pytest.mark.parametrize("lines", [1, 20])
+def test_an_abrupt_close_loses_nothing(run: Run, serve: Callable[..., StandIn], tmp_path: object, lines: int) -> None:
+    source = Many(1_500)
+
+    async def go() -> None:
+        async with (
+            serve(source, EVERYTHING, lines=lines) as terminal,
+            Stream(terminal.stream_url, backoff_base_s=0.01, seed=5) as stream,
+        ):
+            stream.want(everything(source))
+            seen: list[object] = []
+            for n in (200, 500, 1_000):
+                seen += await items(stream, lambda item, n=n: isinstance(item, TradeFrame) and item.sequence >= n)
+                await cut(terminal)
+            seen += await items(stream, stopped)
+            sequences = [item.sequence for item in seen if isinstance(item, TradeFrame)]
+            assert list(dict.fromkeys(sequences)) == list(range(1_500))  # what comes again comes after what came
+            assert len([item for item in seen if isinstance(item, Disconnected)]) == 3
+            assert len([item for item in seen if isinstance(item, Connected)]) == 4
+
+    run(go())
+
+
+def test_ids_grow_over_reconnects(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with (
+            serve(tape, EVERYTHING, wait_for_play=True) as terminal,
+            Stream(terminal.stream_url, backoff_base_s=0.01, seed=5) as stream,
+        ):
+            stream.want(everything(tape))
+            seen = await items(stream, lambda item: isinstance(item, Settled))
+            await cut(terminal)
+            seen += await items(stream, lambda item: isinstance(item, Settled))
+            ids = [item.req_id for item in seen if type(item).__name__ == "ReqResponse"]  # type: ignore[attr-defined]
+            assert ids == list(range(2 * len(everything(tape))))
+            terminal.stream.play()
+            check_whole(tape, seen + await items(stream, stopped))
+
+    run(go())
+
+
+def test_wanting_less_unsubscribes(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(tape, EVERYTHING, wait_for_play=True) as terminal, Stream(terminal.stream_url) as stream:
+            stream.want(everything(tape))
+            await items(stream, lambda item: isinstance(item, Settled))
+            stream.want([Subscription("TRADE", CALL)])
+            seen = await items(stream, lambda item: isinstance(item, Settled))
+            assert [item.subscribed for item in seen if isinstance(item, Settled)] == [1]
+            assert stream.outcomes == {Subscription("TRADE", CALL): "SUBSCRIBED"}
+            terminal.stream.play()
+            seen = await items(stream, stopped)
+            assert {item.contract for item in seen if isinstance(item, TradeFrame)} == {CALL}
+
+    run(go())
+
+
+def test_restart_plays_from_the_start_for_each_client(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(tape, EVERYTHING, absence=Absence.RESTART) as terminal:
+            for _ in range(2):
+                async with Stream(terminal.stream_url) as stream:
+                    stream.want(everything(tape))
+                    check_whole(tape, await items(stream, stopped))
+
+    run(go())
+
+
+def test_continue_loses_what_is_played_meanwhile(run: Run, serve: Callable[..., StandIn]) -> None:
+    source = Many(200)
+
+    async def go() -> None:
+        async with serve(source, EVERYTHING, absence=Absence.CONTINUE, speed=200) as terminal:
+            async with Stream(terminal.stream_url) as stream:
+                stream.want(everything(source))
+                await items(stream, lambda item: isinstance(item, TradeFrame))
+            await terminal.stream.finished.wait()
+            assert terminal.stream.prints_played == 200
+
+    run(go())
+
+
+def test_a_silent_terminal_is_left(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with (
+            serve(tape, status_interval_s=3600) as terminal,
+            Stream(terminal.stream_url, status_silence_s=0.1, backoff_base_s=0.01, seed=1) as stream,
+        ):
+            seen = await items(stream, lambda item: isinstance(item, Disconnected))
+            reasons = [item.reason for item in seen if isinstance(item, Disconnected)]
+            assert reasons[0] == "no STATUS for 0.1 s"
+            await items(stream, lambda item: isinstance(item, Connected))
+
+    run(go())
+
+
+def test_no_terminal_is_told_and_tried_again(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(tape) as gone:
+            url = gone.stream_url
+        async with Stream(url, backoff_base_s=0.001, seed=1) as stream:
+            seen: list[object] = []
+            while len(seen) < 3:
+                seen += await items(stream, lambda item: isinstance(item, Disconnected))
+            assert all(item.reason.startswith(f"cannot connect to {url}: ") for item in seen)  # type: ignore[attr-defined]
+
+    run(go())
+
+
+def test_a_full_queue_drops_and_counts(run: Run, serve: Callable[..., StandIn]) -> None:
+    source = Many(500)
+
+    async def go() -> None:
+        async with (
+            serve(source, EVERYTHING) as terminal,
+            Stream(terminal.stream_url, queue_messages=50, patience_s=0.01) as stream,
+        ):
+            stream.want(everything(source))
+            await terminal.stream.finished.wait()
+            seen = await items(stream, lambda item: isinstance(item, Overflow))
+            told = sum(item.messages for item in seen if isinstance(item, Overflow))
+            assert 0 < told <= stream.dropped
+
+    run(go())
+
+
+def test_a_short_stall_waits_instead_of_dropping(run: Run, serve: Callable[..., StandIn]) -> None:
+    source = Many(500)
+
+    async def go() -> None:
+        async with serve(source, EVERYTHING) as terminal, Stream(terminal.stream_url, queue_messages=50) as stream:
+            stream.want(everything(source))
+            seen = await items(stream, stopped)
+            assert stream.dropped == 0
+            assert len([item for item in seen if isinstance(item, TradeFrame)]) == 500
+
+    run(go())
+
+
+def test_speed_paces_by_tape_time(run: Run, serve: Callable[..., StandIn]) -> None:
+    source = Many(40)
+
+    async def go() -> float:
+        async with serve(source, EVERYTHING, speed=100) as terminal, Stream(terminal.stream_url) as stream:
+            stream.want(everything(source))
+            await items(stream, lambda item: isinstance(item, StateFrame))
+            started = asyncio.get_running_loop().time()
+            await items(stream, stopped)
+            return asyncio.get_running_loop().time() - started
+
+    assert run(go()) >= 0.3  # 39 s of tape at 100 times real time; a lower bound cannot flake
+
+
+class Many:
+    """A source of numbered prints of one contract, one a second."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.dates = (20241104,)
+
+    def events(self, symbol: str | None = None):  # type: ignore[no-untyped-def]
+        from phenix.ingest.terminal.events import TRADE, Quote
+        from phenix.ingest.terminal.layouts import wall_at
+
+        for n in range(self._count):
+            wall = wall_at(20241104, 34_200_000 + n * 1000)
+            yield Print(wall, TRADE, CALL, n, 1, 18, 5, 40000, Quote(wall, 1, 5, 39900, 50, 1, 5, 40100, 50))
+
+    def contracts(self) -> list[Contract]:
+        return [CALL]
+
+    def open_interest(self) -> list[object]:
+        return []
+
+    def underlying_of(self, root: str) -> str:
+        return root
+
+
+def test_every_header_carries_the_status_word(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(tape, EVERYTHING) as terminal, connect(terminal.stream_url, proxy=None) as ws:
+            assert orjson.loads(await ws.recv())["header"] == {"type": "STATUS", "status": "DISCONNECTED"}
+            await ws.send('{"msg_type":"STREAM_BULK","sec_type":"OPTION","req_type":"TRADE","add":true,"id":0}')
+            words = []
+            while not words or words[-1] != "STATE" or len(words) < 3:
+                header = orjson.loads(await ws.recv())["header"]
+                assert header["status"] == "CONNECTED"
+                words.append(header["type"])
+            told = [word for word in words if word != "STATUS"]
+            assert told[:7] == ["REQ_RESPONSE", "STATE", "QUOTE", "OHLC", "TRADE", "QUOTE", "QUOTE"]
+
+    run(go())
