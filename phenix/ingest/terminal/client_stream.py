@@ -312,6 +312,8 @@ class Stream:
                     if n % BURST == 0:
                         await asyncio.sleep(BURST_GAP_S)
                 asked = dict.fromkeys(wanted)
+                if self._pending:
+                    self._answered.clear()  # set when the answers had caught up with what was sent so far
                 if changes:
                     await self._settle()
                 await self._changed.wait()

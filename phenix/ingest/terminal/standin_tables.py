@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date as _date
 from enum import StrEnum
 from typing import Any, Final
@@ -76,6 +76,8 @@ class World:
     calendar: Calendar
     entitlements: Entitlements
     same_day: SameDay
+    interest: dict[str, list[OpenInterest]] = field(default_factory=dict)
+    """Open interest by root, filled when first asked for: a client asks root by root."""
 
     @property
     def today(self) -> int:
@@ -261,15 +263,22 @@ def _interest_rows(rows: Iterable[OpenInterest], *, stamp_first: bool) -> Iterat
         )  # fmt: skip
 
 
+def _interest_of(world: World, params: Params) -> list[OpenInterest]:
+    if not world.interest:
+        for row in world.source.open_interest():
+            world.interest.setdefault(row.contract.root, []).append(row)
+    return world.interest.get(_need(params, "symbol"), [])
+
+
 def _snapshot_open_interest(world: World, params: Params) -> Table:
     chosen, today = _chain(world, params), world.today
-    rows = (row for row in world.source.open_interest() if date_of(row.wall) == today and chosen(row.contract))
+    rows = (row for row in _interest_of(world, params) if date_of(row.wall) == today and chosen(row.contract))
     return Table(("timestamp", *_CONTRACT, "open_interest"), _interest_rows(rows, stamp_first=True), grouped=True)
 
 
 def _history_open_interest(world: World, params: Params) -> Table:
     chosen, (first, last) = _chain(world, params), _dates(params)
-    rows = (row for row in world.source.open_interest() if first <= date_of(row.wall) <= last and chosen(row.contract))
+    rows = (row for row in _interest_of(world, params) if first <= date_of(row.wall) <= last and chosen(row.contract))
     return Table(OPEN_INTEREST_COLUMNS, _interest_rows(rows, stamp_first=False), grouped=True)
 
 
