@@ -176,6 +176,12 @@ def test_minute_bounds(symbol: str, session: str, start: tuple[int, str] | None,
     assert CALENDAR.minute_bounds(symbol, 20261130, session) == expected
 
 
+def test_a_half_day_has_no_curb() -> None:
+    assert CALENDAR.minute_bounds("SPX", 20261127, "curb") is None
+    bounds = (et(20261127, "09:30") // 60_000, et(20261127, "13:15") // 60_000)
+    assert CALENDAR.minute_bounds("SPX", 20261127, "regular") == bounds
+
+
 @pytest.mark.parametrize(
     ("date", "clock", "expected"),
     [

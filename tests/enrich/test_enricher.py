@@ -228,6 +228,24 @@ def test_a_cancel_must_agree_on_contract_exchange_price_and_size(other: dict[str
     assert found[2]["day_volume"] == 20
 
 
+def test_a_cancelled_print_leaves_every_running_figure() -> None:
+    rows = [
+        raw(1, T, price=2_1000, size=500),
+        raw(2, T, price=2_0000, size=20),
+        raw(3, T + 60_000, price=2_0000, size=20, condition=40),
+        raw(4, T + 70_000, price=2_1000, size=1),
+    ]
+    found = enrich(rows)[0]
+    assert [row["bullish_ratio_15m"] for row in found] == [1.0, 0.5, 1.0, 1.0]
+    assert [row["symbol_vol_baseline_15m"] for row in found] == [None, None, 500 / 15, 500 / 15]
+    assert [row["value_pctile"] for row in found] == [None, 0.0, None, 0.0]
+    # gone from the minute before, from the repeats of its side, and from the rank of the next
+    rows = [raw(1, T), raw(2, T + 1000, size=20), raw(3, T + 2000, size=20, condition=43), raw(4, T + 180_500)]
+    found = enrich(rows)[0]
+    assert [row["repeat3m"] for row in found] == [1, 2, None, 1]
+    assert found[3]["value_pctile"] == 0.5
+
+
 def test_a_cancel_does_not_reach_into_another_session_date() -> None:
     _, result = enrich([raw(1, T), raw(2, et(20260106, "09:31"), condition=40)])
     assert (result.cancels, result.unmatched) == ([], 1)
@@ -247,6 +265,12 @@ def test_a_batch_given_twice_gives_the_same_rows() -> None:
     first = running.enrich(rows[:7])
     assert running.enrich(rows[:7]) == first
     assert running.enrich(rows[7:]).rows == enricher(rows).enrich(rows[7:]).rows
+
+
+def test_a_row_given_twice_in_a_batch_counts_once() -> None:
+    rows = [raw(n, T + n) for n in (1, 2, 3)]
+    found = enricher(rows).enrich([*rows, rows[1], rows[2]]).rows
+    assert [row[6] for row in found] == [10, 20, 30, 20, 30]
 
 
 def test_session_dates_may_alternate() -> None:

@@ -61,13 +61,20 @@ prints = st.fixed_dictionaries(
         "exchange": st.sampled_from([5, 5, 76, -1]),
         "oi": st.sampled_from([None, 0, 1, 400]),
         "spot": st.sampled_from([None, 0, 199_9950, 6123_4500]),
+        "cancels": st.none() | st.none() | st.integers(1, 8),  # take back the print this many rows before
     }
 )  # fmt: skip
 
 
 def rows_of(drawn: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for n, line in enumerate(drawn):
+        if line["cancels"] and line["cancels"] <= n:
+            of = drawn[n - line["cancels"]]
+            condition = 40 + line["cancels"] % 5
+            line |= {name: of[name] for name in ("contract", "price", "size", "exchange")} | {"condition": condition}
+            if line["offset"] % 60_000:
+                line["anchor"] = of["anchor"]
         root, expiration, strike, right = line["contract"]
         bid, ask = line["quote"]
         rows.append(raw(
@@ -78,7 +85,7 @@ def rows_of(drawn: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return rows
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(prints, min_size=1, max_size=45),
     st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=12),
