@@ -1,0 +1,353 @@
+"""Live streams over real sockets: every matching seq exactly once, in order, whatever is cut or killed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from phenix.client import Client
+from phenix.engine.flow import INDEX
+from phenix.engine.store.sqlite import open_reader
+from phenix.server._pb import flow_pb2, flow_pb2_grpc
+from tests.server.conftest import Server, environment
+from tests.server.rows import Store
+from tests.server.sse import Frame, Sse
+
+Serve = Callable[..., Server]
+SEQ, RIGHT, RECORD = INDEX["seq"], INDEX["right"], INDEX["cancel_record"]
+CANCELLED = INDEX["cancelled_seq"]
+UPDATED, RETRACTED = "flow.updated", "flow.retracted"
+
+
+class Writer:
+    """A process that writes a store when told to."""
+
+    def __init__(self, path: Path, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.alive: list[int] = []
+        self.newest = 0
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.server.writer", str(path), str(seed)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        assert self._answer() == "open"
+
+    def _answer(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().decode().strip()
+
+    def _tell(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n".encode())
+        self.process.stdin.flush()
+        self.newest = int(self._answer())
+
+    def add(self, count: int) -> None:
+        before = self.newest
+        self._tell(f"add {count}")
+        self.alive += range(before + 1, self.newest + 1)
+
+    def step(self) -> None:
+        """One random commit."""
+        if self.alive and self.rng.random() < 0.2:
+            self._tell(f"cancel {self.alive.pop(self.rng.randrange(len(self.alive)))}")
+        else:
+            self.add(self.rng.choice((1, 1, 2, 9, 40)))
+
+    def end(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+        self.process.wait(20)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[Writer]:
+    made = Writer(tmp_path / "flow.sqlite", 1)
+    yield made
+    made.end()
+
+
+def url(tmp_path: Path) -> str:
+    return f"sqlite:{tmp_path / 'flow.sqlite'}"
+
+
+def expected(path: Path, right: str = "CALL", *, with_cancelled: bool = False) -> list[tuple[int, str, int]]:
+    """What a stream from the beginning brings: (seq it happens at, kind, seq of the row)."""
+    reader = open_reader(path)
+    rows = reader.rows_after(0, 1_000_000)
+    reader.close()
+    found = []
+    for row in rows:
+        if row[RIGHT] == right and (with_cancelled or not row[RECORD]):
+            found.append((row[SEQ], UPDATED, row[SEQ]))
+        if row[RIGHT] == right and row[CANCELLED] is not None:
+            found.append((row[CANCELLED], RETRACTED, row[SEQ]))
+    # A cancel that matches beside its print is one event: the retraction, with the record.
+    at = {seq for seq, kind, _ in found if kind == RETRACTED}
+    return sorted(event for event in found if event[1] == RETRACTED or event[0] not in at)
+
+
+def events(frame: Frame) -> Iterator[tuple[int, str, int]]:
+    for data in frame.data.get("events", [frame.data]):
+        yield data["sequence"], data["eventType"], data["flow"]["seq"]
+
+
+@pytest.mark.parametrize("batch", ["0", "1"])
+def test_sse_cut_and_killed_at_random(writer: Writer, tmp_path: Path, serve: Serve, batch: str) -> None:
+    writer.add(5)
+    server = serve(url(tmp_path), "--heartbeat", "0.2")
+    rng = random.Random(batch)
+    got: list[tuple[int, str, int]] = []
+    last, kills, cuts = 0, 0, 0
+    while cuts < 25 or last < writer.newest:
+        stream = Sse(server.port, f"right=call&batch={batch}&snapshot=0", last)
+        assert stream.status == 200
+        for _ in range(rng.choice((1, 3, 10, 30))):
+            frame = stream.frame()
+            assert frame is not None
+            assert frame.id == frame.data["watermark"]
+            if frame.event != "progress":
+                got += events(frame)
+            last = frame.id
+            if cuts < 25 and rng.random() < 0.7:
+                writer.step()
+            if last >= writer.newest:
+                break
+        stream.cut()
+        cuts += 1
+        if kills < 3 and rng.random() < 0.2:
+            kills += 1
+            server.end(signal.SIGKILL)
+            writer.step()
+            server.start()
+    assert kills
+    assert got == expected(tmp_path / "flow.sqlite")
+
+
+def test_grpc_cut_and_killed_at_random(writer: Writer, tmp_path: Path, serve: Serve) -> None:
+    writer.add(5)
+    server = serve(url(tmp_path), "--heartbeat", "0.2")
+    rng = random.Random(3)
+
+    async def follow() -> list[tuple[int, str, int]]:
+        got: list[tuple[int, str, int]] = []
+        last, cuts, kills = 0, 0, 0
+        wanted = flow_pb2.Filter(where="right = call", include_cancelled=True)
+        while cuts < 25 or last < writer.newest:
+            async with grpc.aio.insecure_channel(server.target) as channel:
+                stub = flow_pb2_grpc.FlowServiceStub(channel)  # type: ignore[no-untyped-call]
+                call = stub.Subscribe(flow_pb2.SubscribeRequest(filter=wanted, after_seq=last), wait_for_ready=True)
+                left = rng.choice((1, 3, 10))
+                async for response in call:
+                    for event in response.events.events:
+                        kind = {1: UPDATED, 2: RETRACTED}[event.kind]
+                        got.append((event.sequence, kind, event.row.seq))
+                    last = response.watermark
+                    left -= 1
+                    if cuts < 25:
+                        writer.step()
+                    if not left or last >= writer.newest:
+                        break
+                call.cancel()
+            cuts += 1
+            if kills < 2 and rng.random() < 0.2:
+                kills += 1
+                server.end(signal.SIGKILL)
+                writer.step()
+                server.start()
+        assert kills
+        return got
+
+    assert asyncio.run(follow()) == expected(tmp_path / "flow.sqlite", with_cancelled=True)
+
+
+def test_the_client_resumes_by_itself(writer: Writer, tmp_path: Path, serve: Serve) -> None:
+    writer.add(5)
+    server = serve(url(tmp_path), "--heartbeat", "0.2")
+
+    async def follow() -> list[tuple[int, str, int]]:
+        got: list[tuple[int, str, int]] = []
+        async with Client(server.target) as client:
+            subscription = client.subscribe("right = call", after_seq=0)
+            turn = 0
+            async for response in subscription.responses():
+                for event in response.events.events:
+                    got.append((event.sequence, {1: UPDATED, 2: RETRACTED}[event.kind], event.row.seq))
+                turn += 1
+                if turn in (5, 12):
+                    server.end(signal.SIGKILL)
+                    writer.step()
+                    server.start()
+                if turn < 20:
+                    writer.step()
+                elif response.watermark >= writer.newest:
+                    break
+            assert subscription.connections >= 3
+        return got
+
+    assert asyncio.run(follow()) == expected(tmp_path / "flow.sqlite")
+
+
+def test_no_seam_between_snapshot_and_live(writer: Writer, tmp_path: Path, serve: Serve) -> None:
+    """Streams opened while commits land: the snapshot and what follows are all rows, each once."""
+    writer.add(5)
+    server = serve(url(tmp_path), "--heartbeat", "0.2")
+    for _ in range(15):
+        writer.step()
+        stream = Sse(server.port, "snapshot=1000&includeCancelled=1&limit=1000")
+        writer.step()
+        first = stream.frame()
+        assert first is not None
+        assert first.event == "flow.snapshot"
+        shown = [row["seq"] for row in first.data["data"]]
+        assert shown == sorted(shown, reverse=True)
+        live: list[int] = []
+        last = first.id
+        while last < writer.newest:
+            frame = stream.frame()
+            assert frame is not None
+            live += [seq for seq, _, _ in events(frame)] if frame.event != "progress" else []
+            last = frame.id
+        stream.cut()
+        assert shown[::-1] + live == list(range(1, writer.newest + 1))
+
+
+def test_retractions_reach_whom_the_print_matched(store: Store, serve: Serve) -> None:
+    one, other = store.put([*_prints(right="CALL"), *_prints(right="PUT")])
+    server = serve(store.url, "--heartbeat", "0.2")
+    queries = {
+        "calls": "where=right=call", "puts": "where=right=put", "cancelled": "where=cancelled",
+        "either": "where=cancelled%20or%20cancel_record", "not": "where=not%20cancelled", "all": "includeCancelled=1",
+    }  # fmt: skip
+    streams = {name: Sse(server.port, f"{query}&snapshot=0") for name, query in queries.items()}
+    for stream in streams.values():
+        begun = stream.frame()
+        assert begun is not None
+        assert (begun.event, begun.id) == ("progress", 2)
+    record = store.cancel(one)
+    assert record[RIGHT] in ("CALL", "PUT")
+    found: dict[str, Any] = {}
+    for name, stream in streams.items():
+        frame = stream.frame()
+        while frame is not None and frame.event == "progress" and frame.id < record[SEQ]:
+            frame = stream.frame()
+        assert frame is not None
+        assert frame.id == frame.data["sequence"] == frame.data["watermark"] == record[SEQ]
+        flow, beside = frame.data.get("flow"), frame.data.get("record")
+        found[name] = (frame.event, flow and (flow["seq"], flow["cancelled"]), beside and beside["cancelRecord"])
+        stream.cut()
+    assert found == {
+        "calls": (RETRACTED, (one[SEQ], True), None),
+        "puts": ("progress", None, None),
+        "cancelled": (UPDATED, (one[SEQ], True), None),
+        "either": (UPDATED, (one[SEQ], True), True),
+        "not": (RETRACTED, (one[SEQ], True), True),
+        "all": (RETRACTED, (one[SEQ], True), True),
+    }
+    assert other[RIGHT] == "PUT"
+    replay = Sse(server.port, "where=right=call&snapshot=0&watermark=0")
+    frames = [replay.frame() for _ in range(3)]
+    replay.cut()
+    shown = [(f.event, f.data["flow"]["cancelled"]) for f in frames if f and f.event != "progress"]
+    assert shown == [(UPDATED, False), (RETRACTED, True)]
+
+
+def _prints(**values: Any) -> list[list[Any]]:
+    from tests.server.rows import made
+
+    return [made(900 + len(str(values)) + ord(str(values["right"])[0]), **values)]
+
+
+def test_progress_when_nothing_matches(store: Store, serve: Serve) -> None:
+    server = serve(store.url, "--heartbeat", "0.05")
+    stream = Sse(server.port, "where=size%20>%209000000&snapshot=0")
+    begun = stream.frame()
+    assert begun is not None
+    assert begun.data == {"sequence": 0, "watermark": 0, "eventType": "progress"}
+    store.add(30)
+    seen = 0
+    while seen < 30:
+        frame = stream.frame()
+        assert frame is not None
+        assert frame.event == "progress"
+        seen = frame.id
+    stream.cut()
+
+
+def test_shapes(store: Store, serve: Serve) -> None:
+    store.add(10)
+    server = serve(store.url)
+    stream = Sse(server.port, "snapshot=2&fields=seq&batch=1")
+    first = stream.frame()
+    assert first == Frame(
+        "flow.snapshot", 10,
+        {"sequence": 10, "watermark": 10, "eventType": "flow.snapshot", "data": [{"seq": 10}, {"seq": 9}]},
+    )  # fmt: skip
+    store.add(3)
+    frame = stream.frame()
+    stream.cut()
+    one = {"eventType": UPDATED}
+    assert frame == Frame(
+        UPDATED, 13,
+        {"sequence": 13, "watermark": 13, **one, "events": [
+            {"sequence": seq, "watermark": seq, **one, "flow": {"seq": seq}} for seq in (11, 12, 13)
+        ]},
+    )  # fmt: skip
+    unnamed = Sse(server.port, "named=0&watermark=12&snapshot=5&fields=seq")
+    frames = [unnamed.frame(), unnamed.frame()]
+    unnamed.cut()
+    assert [f and (f.event, f.data["eventType"], f.id) for f in frames] == [
+        ("message", "progress", 12), ("message", UPDATED, 13),
+    ]  # fmt: skip
+    _, body = server.get("/api/flow/stream?transport=json&watermark=11&fields=seq")
+    assert (body["watermark"], [event["flow"] for event in body["events"]]) == (13, [{"seq": 12}, {"seq": 13}])
+    _, body = server.get("/api/flow/stream?transport=json&watermark=13")
+    assert (body["watermark"], [event["eventType"] for event in body["events"]]) == (13, ["progress"])
+
+
+def test_the_header_wins_over_the_parameter(store: Store, serve: Serve) -> None:
+    """A browser repeats the URL it began with and adds where it stands."""
+    store.add(5)
+    server = serve(store.url)
+    stream = Sse(server.port, "watermark=1&snapshot=0", last_id=4)
+    frames = [stream.frame(), stream.frame()]
+    stream.cut()
+    assert [frame and frame.id for frame in frames] == [4, 5]
+
+
+def test_shutdown_ends_open_streams(store: Store, serve: Serve) -> None:
+    store.add(5)
+    server = serve(store.url)
+    streams = [Sse(server.port, "snapshot=1") for _ in range(5)]
+    for stream in streams:
+        assert stream.frame() is not None
+
+    async def follow() -> list[flow_pb2.SubscribeResponse]:
+        async with grpc.aio.insecure_channel(server.target) as channel:
+            stub = flow_pb2_grpc.FlowServiceStub(channel)  # type: ignore[no-untyped-call]
+            call = stub.Subscribe(flow_pb2.SubscribeRequest(snapshot=1))
+            got = [await call.read()]
+            server.process.send_signal(signal.SIGTERM)
+            got += [response async for response in call]
+            return got
+
+    first, last = asyncio.run(follow())
+    assert (first.watermark, len(first.snapshot.rows)) == (5, 1)
+    assert (last.watermark, last.progress.closing) == (5, True)
+    for stream in streams:
+        ending = stream.frame()
+        assert ending is not None
+        assert (ending.event, ending.id, ending.data["reason"]) == ("progress", 5, "closing")
+        assert stream.frame() is None
+        stream.cut()
+    assert server.end(signal.SIGTERM) == 0
