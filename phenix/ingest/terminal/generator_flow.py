@@ -116,10 +116,13 @@ class Flow:
         self._sequence = self._random.randrange(-(2**31), 2**31)
         self._heap: list[tuple[int, int, _Order | _Tick | _Pending]] = []
         self._pushed = 0
-        kinds: tuple[tuple[float, Callable[[int], None]], ...] = (
-            (0.878, self._single), (0.035, self._sweep), (0.085, self._legs), (0.0014, self._block), (0.0006, self._run),
-        )  # fmt: skip
-        self._kinds = kinds
+        self._kinds: tuple[tuple[float, Callable[[int], None]], ...] = (
+            (0.878, self._single),
+            (0.035, self._sweep),
+            (0.085, self._legs),
+            (0.0014, self._block),
+            (0.0006, self._run),
+        )
 
     def __iter__(self) -> Iterator[TapeEvent]:
         clock = self._clock

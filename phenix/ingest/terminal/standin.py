@@ -56,6 +56,8 @@ class StandIn:
         self.options = options or StandInOptions()
         self.market = Market()
         self.stream = StreamServer(source, self.market, self.options.entitlements, self.options.play)
+        self.rest_gate = asyncio.Semaphore(self.options.entitlements.concurrency)
+        """Slots of the account's concurrent REST requests."""
         self.shutdown = asyncio.Event()
         """Set when a client asked for ``/v3/terminal/shutdown``."""
         self.base_url = ""
@@ -78,6 +80,7 @@ class StandIn:
             self._calendar,
             self.options.entitlements,
             self.options.rest,
+            self.rest_gate,
             self.shutdown,
         )
         config = uvicorn.Config(

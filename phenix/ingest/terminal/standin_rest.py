@@ -62,10 +62,14 @@ def rest_app(
     calendar: Calendar,
     entitlements: Entitlements,
     options: RestOptions,
+    gate: asyncio.Semaphore,
     shutdown: asyncio.Event,
 ) -> Starlette:
-    """The application over what is played; ``/v3/terminal/shutdown`` sets ``shutdown``."""
-    rest = _Rest(World(source, market, calendar, entitlements, options.same_day), stream, options, shutdown)
+    """The application over what is played.
+
+    ``gate`` holds the account's concurrent requests; ``/v3/terminal/shutdown`` sets ``shutdown``.
+    """
+    rest = _Rest(World(source, market, calendar, entitlements, options.same_day), stream, options, gate, shutdown)
     return Starlette(
         routes=[
             Route("/control/play", rest.play, methods=["POST"]),
@@ -80,9 +84,16 @@ def rest_app(
 
 
 class _Rest:
-    def __init__(self, world: World, stream: StreamServer, options: RestOptions, shutdown: asyncio.Event) -> None:
+    def __init__(
+        self,
+        world: World,
+        stream: StreamServer,
+        options: RestOptions,
+        gate: asyncio.Semaphore,
+        shutdown: asyncio.Event,
+    ) -> None:
         self._world, self._stream, self._options, self._shutdown = world, stream, options, shutdown
-        self._busy = asyncio.Semaphore(world.entitlements.concurrency)
+        self._busy = gate
         self._waiting = 0
 
     async def play(self, _request: Request) -> Response:
