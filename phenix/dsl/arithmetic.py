@@ -21,6 +21,7 @@ from phenix.dsl.operand import (
     literal_as,
     overflow,
     rescale,
+    shared_unit,
 )
 from phenix.dsl.source import Span
 from phenix.dsl.types import INT64_MAX, Kind
@@ -96,10 +97,10 @@ class Arithmetic:
         x, y = a.literal, b.literal
         assert x is not None and y is not None
         if op in "+-":
-            if a.unit != b.unit:
+            if (shared := shared_unit(a, b)) is None:
                 self._report(Refusal("PHX104", f"`{a.text}` is {describe(a)}, `{b.text}` is {describe(b)}"), b.span, a)
                 return None
-            return Operand(span, None, literal=x + y if op == "+" else x - y, unit=a.unit)
+            return Operand(span, None, literal=x + y if op == "+" else x - y, unit=shared)
         if a.unit and b.unit and "%" not in (a.unit, b.unit):
             self._report(Refusal("PHX104", f"`{text}` multiplies or divides two units"), span)
             return None
@@ -156,7 +157,7 @@ class Arithmetic:
                 return replace(a, core=node)
             digits = decimal_digits(factor)
             if digits is None or digits > 12:
-                self._report(Refusal("PHX113", f"`{b.text}` has no finite decimal form"), b.span)
+                self._report(Refusal("PHX113", f"`{b.text}` does not end within 12 decimals"), b.span)
                 return None
             number = int(factor * 10**digits)
             b = Operand(b.span, Kind.INT, Const(Kind.INT, number), digits, number, number)
@@ -191,13 +192,14 @@ class Arithmetic:
             if divisor != 0 and decimal_digits(1 / divisor) is not None:
                 return self._multiply(a, replace(b, literal=1 / divisor, unit=""), span, text)
         if Kind.MONEY in (a.kind, b.kind) or "$" in (a.unit, b.unit):
-            pair = self.unify(a, b) if a.kind in (Kind.MONEY, None) and b.kind in (Kind.MONEY, None) else None
+            dollars = all(side.kind is Kind.MONEY or side.unit == "$" for side in (a, b))
+            pair = self.unify(a, b) if dollars else None
             if pair is None:
-                if a.kind is Kind.MONEY and b.kind is not Kind.MONEY:
+                if a.kind is Kind.MONEY and not dollars:
                     self._report(Refusal("PHX113", f"`{text}` is not exact money",
                                          "compare products instead: `value >= 3 * x`"), span)  # fmt: skip
-                elif b.kind is Kind.MONEY:
-                    self._report(Refusal("PHX104", f"`{a.text}` is {describe(a)}, `{b.text}` is money"), span)
+                elif not dollars:
+                    self._report(Refusal("PHX104", f"`{a.text}` is {describe(a)}, `{b.text}` is {describe(b)}"), span)
                 return None
             a, b = pair
             # One scale on both sides: it cancels.
@@ -279,10 +281,11 @@ class Arithmetic:
         choose = min if op == "min" else max
         if formed is None:
             literals = [a.literal for a in args if a.literal is not None]
-            if len({a.unit for a in args}) > 1:
+            units = {a.unit for a in args}
+            if len(units) > 1 and units != {"", "$"}:
                 self._report(Refusal("PHX104", "the arguments have different units"), args[-1].span, args[0])
                 return None
-            return replace(args[0], literal=choose(literals))
+            return replace(args[0], literal=choose(literals), unit="$" if "$" in units else args[0].unit)
         alike: list[Operand] = []
         for arg in args:
             pair = self.unify(formed, arg)

@@ -15,7 +15,7 @@ from phenix.dsl import nodes as n
 from phenix.dsl.arithmetic import Arithmetic
 from phenix.dsl.diagnostics import CODES, Diagnostic, Fix, Label, closest, diagnostic
 from phenix.dsl.functions import FUNCTIONS
-from phenix.dsl.operand import EXACT, Operand, Refusal, describe, is_plain, literal_as
+from phenix.dsl.operand import EXACT, Operand, Refusal, describe, is_plain, literal_as, shared_unit
 from phenix.dsl.scope import Defined, Scope
 from phenix.dsl.source import Source, Span
 from phenix.dsl.types import Kind
@@ -60,8 +60,9 @@ class Checker:
     def unknown(self, code: str, what: str, name: str, span: Span, known: tuple[str, ...], sigil: str = "") -> None:
         """Add an unknown-name finding with the nearest known one."""
         near = closest(name, known)
+        some = ", ".join(f"{sigil}{k}" for k in known[:12]) + (", …" if len(known) > 12 else "")
         self.report(code, f"there is no {what} `{sigil}{name}`", span,
-                    help=f"did you mean `{sigil}{near}`?" if near else "",
+                    help=f"did you mean `{sigil}{near}`?" if near else f"known: {some}" if some else "none is defined",
                     fix=Fix(span, f"{sigil}{near}", safe=False) if near else None)  # fmt: skip
 
     # -- conditions
@@ -175,8 +176,8 @@ class Checker:
                 other = right if side is left else left
                 shown = self.source.text[other.span.start : other.span.end]
                 what = "is null" if op == "=" else "is not null"
-                self.report("PHX107", "nothing equals `null`", side.span,
-                            help=f"ask with `{shown} {what}`", fix=None)  # fmt: skip
+                help_ = f"ask with `{shown} {what}`" if isinstance(other, n.Name) else "ask with `is null`"
+                self.report("PHX107", "nothing equals `null`", side.span, help=help_)
                 return None
         a, b = self._sides(left, right)
         if a is None or b is None:
@@ -231,7 +232,7 @@ class Checker:
         if a.literal is None and b.literal is not None:
             return self._against_literal(a, op, b)
         if a.literal is not None and b.literal is not None:
-            if a.unit != b.unit:
+            if shared_unit(a, b) is None:
                 self.refuse(Refusal("PHX104", f"`{a.text}` is {describe(a)}, `{b.text}` is {describe(b)}"), b.span, a)
                 return None
             return c.TRUE if _holds(a.literal, op, b.literal) else c.FALSE
@@ -428,7 +429,8 @@ class Checker:
             self.unknown("PHX109", "function", name, Span(span.start, span.start + len(name)), tuple(FUNCTIONS))
             return None
         if not function.least <= len(args) <= function.most:
-            self.report("PHX109", f"{len(args)} arguments were given", span, help=f"write `{function.signature}`")
+            count = f"{len(args)} argument{'' if len(args) == 1 else 's'}"
+            self.report("PHX109", f"`{name}` was given {count}", span, help=f"write `{function.signature}`")
             return None
         values = [self.value(a) for a in args]
         if any(v is None for v in values):

@@ -237,7 +237,8 @@ class _Compiler:
                                          source, help=f"{kind} keeps {scale}"))  # fmt: skip
             return None
         assert isinstance(fitted.node, c.Const)
-        return fitted.node.value, operand.literal
+        exact = operand.literal / 100 if kind is Kind.RATIO and operand.unit == "%" else operand.literal
+        return fitted.node.value, exact
 
     # -- bodies
 

@@ -56,6 +56,8 @@ def syntax_error(error: Any, text: str, offset: int, source: Source) -> Diagnost
                               help='end it with `"` on the same line, or write `"""…"""`')  # fmt: skip
     if "AND" in expected and found.isidentifier() and (near := closest(found, WORDS)) and near != found:
         return diagnostic("PHX001", f"`{found}` cannot stand here", span, source, fix=Fix(span, near, safe=False))
+    if found == ")" and not expected:
+        return diagnostic("PHX001", "`)` closes nothing", span, source, fix=Fix(span, "", safe=False), help="remove it")
     shown = found if len(found) <= 40 else found[:40] + "…"
     return diagnostic("PHX001", f"`{shown}` cannot stand here", span, source, help=f"expected {_words(expected)}")
 
@@ -65,6 +67,6 @@ def _words(expected: set[str]) -> str:
     for _, needs, text in _EXPECTED:
         if needs <= expected and not (text == "a name" and words):
             words.append(text)
-    return (
-        " or ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else (words[0] if words else "something else")
-    )
+    if len(words) < 2:
+        return words[0] if words else "the end, `and` or `or`"
+    return " or ".join([", ".join(words[:-1]), words[-1]])

@@ -29,6 +29,7 @@ __all__ = [
     "literal_as",
     "overflow",
     "rescale",
+    "shared_unit",
 ]
 
 EXACT: Final = frozenset({Kind.INT, Kind.MONEY, Kind.DURATION})
@@ -122,7 +123,7 @@ def literal_as(literal: Operand, like: Operand) -> Operand | Refusal:
         return replace(literal, kind=like.kind, core=Const(like.kind, float(number)), literal=None)
     digits = decimal_digits(value)
     if digits is None or digits > _MAX_DIGITS:
-        return Refusal("PHX113", f"`{literal.text}` has no finite decimal form", "write it with at most 12 decimals")
+        return Refusal("PHX113", f"`{literal.text}` does not end within 12 decimals", "round it, or divide by a ratio")
     base = MONEY_SCALE if like.kind is Kind.MONEY else 0
     scale = max(digits, base)
     scaled = int(value * 10**scale)
@@ -135,9 +136,11 @@ def _refuse(literal: Operand, like: Operand) -> Refusal:
     subject = like.text or "the other side"
     message = f"`{subject}` is {describe(like)}, `{literal.text}` is {describe(literal)}"
     offer = help_ = None
-    if literal.unit == "s" and like.kind in (Kind.MONEY, Kind.INT) and literal.text.endswith("m"):
+    if literal.unit == "s" and like.kind is Kind.MONEY and literal.text.endswith("m"):
         offer = literal.text[:-1] + "M"
-        help_ = f"write `{offer}` for millions" + (" of dollars" if like.kind is Kind.MONEY else "")
+        help_ = f"write `{offer}` for millions of dollars"
+    elif like.kind is Kind.INT:
+        help_ = f"`{subject}` is a plain count: write a number without a unit"
     elif like.kind is Kind.DURATION:
         offer = f"{literal.text}s"
         help_ = f"write `{offer}` for seconds, or another unit: ms s m h d"
@@ -150,6 +153,13 @@ def _refuse(literal: Operand, like: Operand) -> Refusal:
     elif like.kind is Kind.TS:
         help_ = "write a point in time as 2026-01-16T14:30:00Z"
     return Refusal("PHX104", message, help_ or "compare values of one unit", offer)
+
+
+def shared_unit(a: Operand, b: Operand) -> str | None:
+    """The unit two literals have together: a plain number takes up dollars; None when they differ."""
+    if a.unit == b.unit:
+        return a.unit
+    return "$" if {a.unit, b.unit} == {"", "$"} else None
 
 
 def rescale(operand: Operand, scale: int) -> Operand | Refusal:

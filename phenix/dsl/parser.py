@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -86,7 +87,7 @@ def _cut(source: Source, found: list[Diagnostic]) -> list[Span]:
                 help="a statement begins with param, set, let, chip, field, query or test",
             )
         )  # fmt: skip
-    return [Span(a, b) for a, b in zip(starts, [*starts[1:], len(source.text)], strict=True)]
+    return [Span(a, b) for a, b in pairwise([*starts, len(source.text)])]
 
 
 def _parse(source: Source, span: Span, start: str, found: list[Diagnostic]) -> Any:
