@@ -162,6 +162,9 @@ class RuleVersion:
 class Reader(Protocol):
     """Reads, never writes, and stops at a deadline (StoreTimeout)."""
 
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+
     def execute(self, sql: str, params: Sequence[Any] = (), *, timeout_s: float | None = None) -> list[tuple[Any, ...]]:
         """All rows of one statement."""
         ...

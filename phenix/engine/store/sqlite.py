@@ -27,14 +27,17 @@ APPLICATION_ID: Final = 0x50484E58
 """``PHNX``: tells a store from any other SQLite file."""
 
 _BUSY_MS: Final = 5_000
+"""How long to wait for another program to let go of the file."""
 _CACHE_KIB: Final = 65_536
 _WAL_PAGES: Final = 8_192
 """Pages the WAL may grow to before it is folded back: 64 MiB of it, so hot index pages are written once, not often."""
 _WAL_KEEP_BYTES: Final = 128 * 2**20
 
 
-def open_writer(path: Path) -> SqliteWriter:
+def open_writer(path: Path, *, busy_ms: int = _BUSY_MS) -> SqliteWriter:
     """Open the store for its one writer, creating or migrating it as needed.
+
+    ``busy_ms`` is how long to wait for another program to let go of the file.
 
     Raises StoreError: another writer has it, the path or disk does not allow it, the file is not ours, is damaged
     or was written by a newer Phenix.
@@ -44,10 +47,10 @@ def open_writer(path: Path) -> SqliteWriter:
     try:
         with guarded(path):
             connection = apsw.Connection(str(path))
-            _prepare(connection)
+            _prepare(connection, busy_ms)
             version = _check_identity(connection, path, for_writing=True)
             if version == 0:
-                _pragma(connection, "page_size", 8192)
+                connection.execute("PRAGMA page_size = 8192")  # ignored where the file has its first page
             _pragma(connection, "journal_mode", "wal")
             _pragma(connection, "synchronous", 2)
             _pragma(connection, "wal_autocheckpoint", _WAL_PAGES)
@@ -69,15 +72,22 @@ def open_reader(path: Path, *, timeout_s: float = 10.0) -> SqliteReader:
 
     Raises StoreError: no such store yet, not readable, not ours, damaged, or of another schema.
     """
-    if not path.exists():
+    try:
+        _refuse_directory(path)
+        path.stat()
+    except FileNotFoundError as error:
         raise StoreError(
             Problem.MISSING,
             f"there is no store at {path}: `phenix import` or `phenix ingest` makes one, or check the path",
-        )
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            Problem.IO, f"the store {path} cannot be opened ({error.strerror}): check the path and its permissions"
+        ) from error
     with guarded(path):
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
-            _prepare(connection)
+            _prepare(connection, _BUSY_MS)
             _pragma(connection, "query_only", 1)
             _check_identity(connection, path, for_writing=False)
             return SqliteReader(connection, path, timeout_s)
@@ -86,8 +96,8 @@ def open_reader(path: Path, *, timeout_s: float = 10.0) -> SqliteReader:
             raise
 
 
-def _prepare(connection: apsw.Connection) -> None:
-    connection.set_busy_timeout(_BUSY_MS)
+def _prepare(connection: apsw.Connection, busy_ms: int) -> None:
+    connection.set_busy_timeout(busy_ms)
     apsw.bestpractice.connection_dqs(connection)
     apsw.bestpractice.connection_enable_foreign_keys(connection)
     _pragma(connection, "cache_size", -_CACHE_KIB)
@@ -132,13 +142,17 @@ def _check_identity(connection: apsw.Connection, path: Path, *, for_writing: boo
     return int(version)
 
 
+def _refuse_directory(path: Path) -> None:
+    if path.is_dir():
+        raise StoreError(Problem.ADDRESS, f"the store {path} is a directory: name a file in it")
+
+
 def _lock(path: Path) -> int:
     """Take the writer's lock; the descriptor holds it, and the system frees it if the process dies."""
     name = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise StoreError(Problem.ADDRESS, f"the store {path} is a directory: name a file in it")
+        _refuse_directory(path)
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoreError(

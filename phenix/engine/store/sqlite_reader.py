@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import apsw
 
@@ -38,6 +38,12 @@ class SqliteReader:
         self._deadline = float("inf")
         self._data_version: int | None = None
         connection.set_progress_handler(self._late, _DEADLINE_STEPS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def execute(self, sql: str, params: Sequence[Any] = (), *, timeout_s: float | None = None) -> list[tuple[Any, ...]]:
         """All rows of one statement; raises StoreTimeout past its deadline."""
