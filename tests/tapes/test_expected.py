@@ -76,7 +76,7 @@ def key_of_row(row: dict[str, Any]) -> Key:
 def phenix(*arguments: str) -> str:
     """Run the command; returns what it wrote to standard output."""
     done = subprocess.run(
-        [sys.executable, "-m", "phenix.cli.main", *arguments], capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-m", "phenix", *arguments], capture_output=True, text=True, timeout=100, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
