@@ -441,12 +441,13 @@ def _contract_body(contract: Contract) -> dict[str, Any]:
     return body
 
 
-_BODIES: Final[dict[str, tuple[type[Any], frozenset[str]]]] = {
-    "TRADE": (TradeFrame, frozenset({"price"})),
-    "QUOTE": (QuoteFrame, frozenset({"bid", "ask"})),
-    "OHLC": (OhlcFrame, frozenset({"open", "high", "low", "close"})),
-    "MARKET_VALUE": (MarketValueFrame, frozenset({"market_bid", "market_ask", "market_price"})),
+_BODIES: Final[dict[str, tuple[str, ...]]] = {
+    "TRADE": TradeFrame._fields[1:],
+    "QUOTE": QuoteFrame._fields[1:],
+    "OHLC": (*OhlcFrame._fields[1:-1], "count"),
+    "MARKET_VALUE": MarketValueFrame._fields[1:],
 }
+"""Body keys of each type in the order of its frame's fields."""
 _VARIANTS: Final = 8
 
 
@@ -467,11 +468,11 @@ class Encoder:
         return "{{" + ",".join(pairs) + "}}"
 
     def _layout(self, kind: str) -> str:
-        fields = _BODIES[kind][0]._fields[1:]
-        keys = ["count" if name == "prints" else name for name in fields]
-        header = self._shuffled([f'"type":"{kind}"', '"status":"{status}"'])
-        body = self._shuffled([f'"{key}":{{{name}}}' for key, name in zip(keys, fields, strict=True)])
-        return self._shuffled([f'"header":{header}', '"contract":{contract}', f'"{kind.lower()}":{body}'])
+        """A text to be formatted with the status word and then the frame's own values in order."""
+        names = _BODIES[kind]
+        header = self._shuffled([f'"type":"{kind}"', '"status":"{0}"'])
+        body = self._shuffled([f'"{name}":{{{place}}}' for place, name in enumerate(names, 2)])
+        return self._shuffled([f'"header":{header}', '"contract":{1}', f'"{kind.lower()}":{body}'])
 
     def _contract(self, contract: Contract) -> str:
         text = self._contracts.get(contract)
@@ -482,29 +483,35 @@ class Encoder:
             self._contracts[contract] = text
         return text
 
-    def _fill(self, kind: str, status: str, frame: Any) -> str:
+    def _next(self, kind: str) -> str:
         self._turn = (self._turn + 1) % _VARIANTS
-        values = frame._asdict()
-        values["contract"] = self._contract(frame.contract)
-        for name in _BODIES[kind][1]:
-            values[name] /= MONEY_SCALE
-        return self._layouts[kind][self._turn].format(status=status, **values)
+        return self._layouts[kind][self._turn]
 
     def trade(self, frame: TradeFrame, status: str = "CONNECTED") -> str:
         """A TRADE frame as text."""
-        return self._fill("TRADE", status, frame)
+        contract, date, ms, sequence, size, condition, price, exchange = frame
+        values = (date, ms, sequence, size, condition, price / MONEY_SCALE, exchange)
+        return self._next("TRADE").format(status, self._contract(contract), *values)
 
     def quote(self, frame: QuoteFrame, status: str = "CONNECTED") -> str:
         """A QUOTE frame as text."""
-        return self._fill("QUOTE", status, frame)
+        contract, date, ms, bid_size, bid_exchange, bid, bid_condition, *asks = frame
+        ask_size, ask_exchange, ask, ask_condition = asks
+        bids = (date, ms, bid_size, bid_exchange, bid / MONEY_SCALE, bid_condition)
+        asked = (ask_size, ask_exchange, ask / MONEY_SCALE, ask_condition)
+        return self._next("QUOTE").format(status, self._contract(contract), *bids, *asked)
 
     def ohlc(self, frame: OhlcFrame, status: str = "CONNECTED") -> str:
         """An OHLC frame as text."""
-        return self._fill("OHLC", status, frame)
+        contract, date, ms, opened, high, low, close, volume, prints = frame
+        bar = (opened / MONEY_SCALE, high / MONEY_SCALE, low / MONEY_SCALE, close / MONEY_SCALE)
+        return self._next("OHLC").format(status, self._contract(contract), date, ms, *bar, volume, prints)
 
     def market_value(self, frame: MarketValueFrame, status: str = "CONNECTED") -> str:
         """A MARKET_VALUE frame as text."""
-        return self._fill("MARKET_VALUE", status, frame)
+        contract, date, ms, bid, ask, price = frame
+        values = (bid / MONEY_SCALE, ask / MONEY_SCALE, price / MONEY_SCALE)
+        return self._next("MARKET_VALUE").format(status, self._contract(contract), date, ms, *values)
 
     def status(self, frame: StatusFrame) -> str:
         """A STATUS frame as text."""

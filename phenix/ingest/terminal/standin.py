@@ -18,7 +18,7 @@ from phenix.ingest.terminal.entitlements import Entitlements
 from phenix.ingest.terminal.events import Source
 from phenix.ingest.terminal.market import Market
 from phenix.ingest.terminal.standin_rest import RestOptions, rest_app
-from phenix.ingest.terminal.standin_stream import PlayOptions, StreamServer
+from phenix.ingest.terminal.standin_stream import PlayOptions, StreamConnection, StreamServer
 
 __all__ = ["PortInUseError", "StandIn", "StandInOptions"]
 
@@ -88,7 +88,8 @@ class StandIn:
         )
         rest = _Rest(config)
         server = await serve(
-            self.stream.handle,
+            self._handle,
+            create_connection=StreamConnection,
             sock=stream_socket,
             process_request=_only_events,
             compression=None,
@@ -103,6 +104,10 @@ class StandIn:
         self.base_url = f"http://{host}:{rest_socket.getsockname()[1]}"
         self.stream_url = f"ws://{host}:{stream_socket.getsockname()[1]}/v1/events"
         return self
+
+    async def _handle(self, ws: ServerConnection) -> None:
+        if isinstance(ws, StreamConnection):  # every one is, by create_connection
+            await self.stream.handle(ws)
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -38,10 +38,12 @@ from phenix.ingest.terminal.protocol import (
     valid_date,
 )
 
-__all__ = ["Absence", "PlayOptions", "StreamServer"]
+__all__ = ["Absence", "PlayOptions", "StreamConnection", "StreamServer"]
 
 CONFIRM_EVERY: Final = 256
 """Events between two pings that confirm what was received."""
+FRAMES_A_WRITE: Final = 60
+"""Frames that go to the socket in one call when playback does not wait for the clock."""
 CONFIRM_AHEAD: Final = 8
 """Unanswered pings before playback waits."""
 STALL_S: Final = 20.0
@@ -78,9 +80,26 @@ class PlayOptions:
     status_interval_s: float = 1.0
 
 
+class StreamConnection(ServerConnection):
+    """A connection that hands many messages to the socket in one call."""
+
+    async def send_all(self, messages: Iterable[str]) -> None:
+        """Send messages in order, each one its own. Raises ConnectionClosed."""
+        async with self.send_context():
+            for message in messages:
+                self.protocol.send_text(message.encode())
+
+    def send_data(self) -> None:
+        """Write everything that is due at once: a call to the socket costs more than building ten frames."""
+        due = self.protocol.writes
+        if len(due) > 1 and all(due):  # an empty one means the end of the stream
+            self.protocol.writes = [b"".join(due)]
+        super().send_data()
+
+
 @dataclass(slots=True, eq=False)
 class _Client:
-    ws: ServerConnection
+    ws: StreamConnection
     streams: dict[tuple[str, str], set[Contract]] = field(default_factory=dict)
     """Contracts by (security type, request type)."""
     bulk: bool = False
@@ -130,7 +149,7 @@ class StreamServer:
 
     # -- the client's side
 
-    async def handle(self, ws: ServerConnection) -> None:
+    async def handle(self, ws: StreamConnection) -> None:
         """Serve one connection until it ends; the one before it is closed."""
         # Without a pause there is nothing to settle: the market goes on.
         begun = self._started and self._options.absence is Absence.CONTINUE
@@ -306,7 +325,7 @@ class StreamServer:
             client.unconfirmed.append(event)
             client.since_ping += 1
         client.outbox += frames
-        if len(client.outbox) >= self._options.lines:
+        if len(client.outbox) >= max(self._options.lines, FRAMES_A_WRITE):
             await self._flush(client)
         if lossless and client.since_ping >= CONFIRM_EVERY:
             await self._flush(client)
@@ -331,12 +350,9 @@ class StreamServer:
         client.sending = True
         try:
             async with asyncio.timeout(STALL_S):
-                if lines == 1:
-                    for frame in frames:
-                        await client.ws.send(frame)
-                else:
-                    for start in range(0, len(frames), lines):
-                        await client.ws.send("\n".join(frames[start : start + lines]))
+                if lines > 1:
+                    frames = ["\n".join(frames[start : start + lines]) for start in range(0, len(frames), lines)]
+                await client.ws.send_all(frames)
         except TimeoutError:
             client.ws.transport.abort()
             await client.gone.wait()
@@ -363,15 +379,16 @@ class StreamServer:
                 yield encoder.quote(_quote_frame(contract, quote), status)
             return
         date, ms = date_of(event.wall), event.wall % DAY_MS
-        if quote is not None:
-            yield encoder.quote(_quote_frame(contract, quote), status)
+        around = encoder.quote(_quote_frame(contract, quote), status) if quote is not None else ""
+        if around:
+            yield around
         opened, high, low, close, volume, prints = self._market.bars.get(contract, [event.price] * 4 + [event.size, 1])
         yield encoder.ohlc(OhlcFrame(contract, date, ms, opened, high, low, close, volume, prints), status)
         trade = TradeFrame(contract, date, ms, event.sequence, event.size, event.condition, event.price, event.exchange)
         yield encoder.trade(trade, status)
-        if quote is not None:
-            yield encoder.quote(_quote_frame(contract, quote), status)
-            yield encoder.quote(_quote_frame(contract, quote), status)
+        if around:
+            yield around
+            yield around
 
 
 def _confirm(client: _Client) -> None:
