@@ -38,7 +38,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "print the address of the page, and at the end how many prints were ingested, tagged and streamed.",
     )
     command.add_argument(
-        "--seconds", type=_seconds, metavar="N", help="end by itself after N seconds (runs until stopped)"
+        "--seconds", type=_seconds, metavar="N", help="end by itself N seconds after the first row (runs until stopped)"
     )
     command.add_argument("--port", type=int, metavar="N", help="port of the page (PHENIX_PORT, or a free one if taken)")
     command.set_defaults(run=run)
@@ -76,7 +76,9 @@ def run(args: argparse.Namespace) -> int:
             },
         )
         try:
-            terminal = children.start("terminal", "--port", str(rest), "--stream-port", str(stream))
+            # An account that streams stocks: with delayed quotes the first quarter of an hour has no spot.
+            account = ("--stocks", "standard")
+            terminal = children.start("terminal", "--port", str(rest), "--stream-port", str(stream), *account)
             children.wait(lambda: _listens(rest) and _listens(stream), "the stand-in terminal to listen")
             ingest = children.start("ingest")
             serve = children.start("serve", "--wait", "30")
@@ -84,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
             rows = _Streamed(page)
             rows.start()
             print(f"Phenix is at http://{_HOST}:{page}/ (gRPC at {_HOST}:{grpc}).", flush=True)
-            print("It ends by itself." if args.seconds else "Ctrl-C ends it.", flush=True)
+            children.wait(lambda: rows.count > 0 or rows.failure != "" or stopped.is_set(), "the first tagged row")
+            ends = f"It ends by itself after {args.seconds:g} seconds." if args.seconds else "Ctrl-C ends it."
+            print(f"Rows are coming. {ends}", flush=True)
             until = time.monotonic() + (args.seconds or float("inf"))
             while not stopped.wait(_TICK_S) and time.monotonic() < until:
                 children.check()
@@ -211,12 +215,12 @@ class _Streamed(threading.Thread):
         self.count = 0
         self.reached = 0
         self._port = port
-        self._failure = ""
+        self.failure = ""
 
     def check(self) -> None:
         """Raise CommandError if the stream broke."""
-        if self._failure:
-            raise CommandError(f"the stream broke: {self._failure}")
+        if self.failure:
+            raise CommandError(f"the stream broke: {self.failure}")
 
     def run(self) -> None:
         """Read until the server ends the stream."""
@@ -225,11 +229,11 @@ class _Streamed(threading.Thread):
             connection.request("GET", "/api/flow/stream?watermark=0&batch=1&snapshot=0&includeCancelled=1")
             response = connection.getresponse()
             if response.status != http.client.OK:
-                self._failure = response.read(4096).decode("utf-8", "replace")
+                self.failure = response.read(4096).decode("utf-8", "replace")
                 return
             self._read(response)
         except (OSError, http.client.HTTPException) as error:
-            self._failure = str(error) or type(error).__name__
+            self.failure = str(error) or type(error).__name__
         finally:
             connection.close()
 

@@ -43,7 +43,7 @@ def test_it_ends_by_itself_and_the_sums_agree() -> None:
     assert err == ""
     first, second, last = out.splitlines()
     assert re.fullmatch(r"Phenix is at http://127\.0\.0\.1:\d+/ \(gRPC at 127\.0\.0\.1:\d+\)\.", first)
-    assert second == "It ends by itself."
+    assert second == "Rows are coming. It ends by itself after 3 seconds."
     sums = SUMS.fullmatch(last)
     assert sums, last
     ingested, tagged, streamed = (int(text.replace(",", "")) for text in sums.groups())
@@ -55,7 +55,8 @@ def test_it_serves_rows_until_it_is_stopped(running: subprocess.Popen[str], numb
     assert running.stdout is not None
     address = running.stdout.readline().split()[3]
     with urllib.request.urlopen(f"{address}api/flow/stream?snapshot=0", timeout=60) as stream:
-        row = next(json.loads(line[6:])["flow"] for line in stream if line.startswith(b'data: {"sequence"'))
+        updates = (json.loads(line[6:]) for line in stream if line.startswith(b"data: "))
+        row = next(update["flow"] for update in updates if "flow" in update)
     with urllib.request.urlopen(f"{address}api/flow/{row['id']}", timeout=60) as answer:
         assert json.load(answer)["data"]["seq"] == row["seq"]
     running.send_signal(number)
