@@ -29,7 +29,12 @@ _AGAIN: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL
 """A call that ends so was cut, not refused."""
 _FIRST_S: Final = 0.1
 _LAST_S: Final = 5.0
-_KEEPALIVE: Final = (("grpc.keepalive_time_ms", 20_000), ("grpc.max_receive_message_length", 64 * 1024 * 1024))
+_OPTIONS: Final = (
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Client:
     """
 
     def __init__(self, target: str) -> None:
-        self._channel = grpc.aio.insecure_channel(target, options=_KEEPALIVE)
+        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
         self._stub = flow_pb2_grpc.FlowServiceStub(self._channel)  # type: ignore[no-untyped-call] # generated
 
     async def __aenter__(self) -> Self:

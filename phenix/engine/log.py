@@ -144,6 +144,11 @@ class Subscription:
         self._behind = False
         self._wake = asyncio.Event()
 
+    @property
+    def queued(self) -> int:
+        """Rows waiting."""
+        return self._rows
+
     async def next(self, timeout_s: float) -> Batch | None:
         """The next batch; an empty one when none came in time; None when the log is closed.
 
@@ -276,7 +281,12 @@ class Log:
                 if self.failure != error.message:
                     _logger.warning("the tail lost the store and tries again: %s", error.message)
                 self.failure = error.message
-                self._stop.wait(_RETRY_S)
+            except Exception as error:  # noqa: BLE001 - the thread's outermost frame: every stream hangs on it
+                _logger.exception("the tail failed and tries again")
+                self.failure = type(error).__name__
+            else:
+                return
+            self._stop.wait(_RETRY_S)
 
     def _follow(self, reader: Reader) -> None:
         """Hand every commit to the loop until told to stop. ``_tailed`` belongs to this thread."""

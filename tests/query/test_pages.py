@@ -19,7 +19,18 @@ from phenix.engine.store.sqlite_reader import SqliteReader
 from tests.server.rows import Store
 
 SEQ, CANCELLED = INDEX["seq"], INDEX["cancelled_seq"]
-SORTS = ("seq", "value", "otm_pct", "side", "symbol", "repeat3m", "session_date", "vol_oi_ratio", "time_et", "cancelled")
+SORTS = (
+    "seq",
+    "value",
+    "otm_pct",
+    "side",
+    "symbol",
+    "repeat3m",
+    "session_date",
+    "vol_oi_ratio",
+    "time_et",
+    "cancelled",
+)
 FILTERS: tuple[tuple[str, bool], ...] = (
     ("", False), ("", True), ("right = call", False), ("cancelled", False), ("cancel_record or value > 50k", False),
     ("@otm and not @vol_oi", False), ("otm_pct is null", True),
@@ -185,7 +196,7 @@ def test_cursors_of_another_store_or_rule_version(store: Store, reader: SqliteRe
 
 def test_values_are_bound(store: Store, reader: SqliteReader) -> None:
     store.add(5)
-    found = page(reader, FlowRequest(where("root = \"x' OR 1=1 --\"")), store)
+    found = page(reader, FlowRequest(where('root = "x\' OR 1=1 --"')), store)
     assert found.rows == ()
 
 

@@ -26,6 +26,7 @@ Serve = Callable[..., Server]
 SEQ, RIGHT, RECORD = INDEX["seq"], INDEX["right"], INDEX["cancel_record"]
 CANCELLED = INDEX["cancelled_seq"]
 UPDATED, RETRACTED = "flow.updated", "flow.retracted"
+KINDS = {flow_pb2.EVENT_KIND_UPDATED: UPDATED, flow_pb2.EVENT_KIND_RETRACTED: RETRACTED}
 
 
 class Writer:
@@ -105,11 +106,11 @@ def events(frame: Frame) -> Iterator[tuple[int, str, int]]:
 @pytest.mark.parametrize("batch", ["0", "1"])
 def test_sse_cut_and_killed_at_random(writer: Writer, tmp_path: Path, serve: Serve, batch: str) -> None:
     writer.add(5)
-    server = serve(url(tmp_path), "--heartbeat", "0.2")
+    server = serve(url(tmp_path), "--heartbeat", "0.05")
     rng = random.Random(batch)
     got: list[tuple[int, str, int]] = []
     last, kills, cuts = 0, 0, 0
-    while cuts < 25 or last < writer.newest:
+    while cuts < 15 or last < writer.newest:
         stream = Sse(server.port, f"right=call&batch={batch}&snapshot=0", last)
         assert stream.status == 200
         for _ in range(rng.choice((1, 3, 10, 30))):
@@ -119,13 +120,13 @@ def test_sse_cut_and_killed_at_random(writer: Writer, tmp_path: Path, serve: Ser
             if frame.event != "progress":
                 got += events(frame)
             last = frame.id
-            if cuts < 25 and rng.random() < 0.7:
+            if cuts < 15 and rng.random() < 0.7:
                 writer.step()
             if last >= writer.newest:
                 break
         stream.cut()
         cuts += 1
-        if kills < 3 and rng.random() < 0.2:
+        if kills < 2 and rng.random() < 0.2:
             kills += 1
             server.end(signal.SIGKILL)
             writer.step()
@@ -136,25 +137,23 @@ def test_sse_cut_and_killed_at_random(writer: Writer, tmp_path: Path, serve: Ser
 
 def test_grpc_cut_and_killed_at_random(writer: Writer, tmp_path: Path, serve: Serve) -> None:
     writer.add(5)
-    server = serve(url(tmp_path), "--heartbeat", "0.2")
+    server = serve(url(tmp_path), "--heartbeat", "0.05")
     rng = random.Random(3)
 
     async def follow() -> list[tuple[int, str, int]]:
         got: list[tuple[int, str, int]] = []
         last, cuts, kills = 0, 0, 0
         wanted = flow_pb2.Filter(where="right = call", include_cancelled=True)
-        while cuts < 25 or last < writer.newest:
+        while cuts < 15 or last < writer.newest:
             async with grpc.aio.insecure_channel(server.target) as channel:
                 stub = flow_pb2_grpc.FlowServiceStub(channel)  # type: ignore[no-untyped-call]
                 call = stub.Subscribe(flow_pb2.SubscribeRequest(filter=wanted, after_seq=last), wait_for_ready=True)
                 left = rng.choice((1, 3, 10))
                 async for response in call:
-                    for event in response.events.events:
-                        kind = {1: UPDATED, 2: RETRACTED}[event.kind]
-                        got.append((event.sequence, kind, event.row.seq))
+                    got += [(event.sequence, KINDS[event.kind], event.row.seq) for event in response.events.events]
                     last = response.watermark
                     left -= 1
-                    if cuts < 25:
+                    if cuts < 15:
                         writer.step()
                     if not left or last >= writer.newest:
                         break
@@ -173,7 +172,7 @@ def test_grpc_cut_and_killed_at_random(writer: Writer, tmp_path: Path, serve: Se
 
 def test_the_client_resumes_by_itself(writer: Writer, tmp_path: Path, serve: Serve) -> None:
     writer.add(5)
-    server = serve(url(tmp_path), "--heartbeat", "0.2")
+    server = serve(url(tmp_path), "--heartbeat", "0.05")
 
     async def follow() -> list[tuple[int, str, int]]:
         got: list[tuple[int, str, int]] = []
@@ -181,8 +180,7 @@ def test_the_client_resumes_by_itself(writer: Writer, tmp_path: Path, serve: Ser
             subscription = client.subscribe("right = call", after_seq=0)
             turn = 0
             async for response in subscription.responses():
-                for event in response.events.events:
-                    got.append((event.sequence, {1: UPDATED, 2: RETRACTED}[event.kind], event.row.seq))
+                got += [(event.sequence, KINDS[event.kind], event.row.seq) for event in response.events.events]
                 turn += 1
                 if turn in (5, 12):
                     server.end(signal.SIGKILL)
@@ -201,7 +199,7 @@ def test_the_client_resumes_by_itself(writer: Writer, tmp_path: Path, serve: Ser
 def test_no_seam_between_snapshot_and_live(writer: Writer, tmp_path: Path, serve: Serve) -> None:
     """Streams opened while commits land: the snapshot and what follows are all rows, each once."""
     writer.add(5)
-    server = serve(url(tmp_path), "--heartbeat", "0.2")
+    server = serve(url(tmp_path), "--heartbeat", "0.05")
     for _ in range(15):
         writer.step()
         stream = Sse(server.port, "snapshot=1000&includeCancelled=1&limit=1000")
@@ -224,7 +222,7 @@ def test_no_seam_between_snapshot_and_live(writer: Writer, tmp_path: Path, serve
 
 def test_retractions_reach_whom_the_print_matched(store: Store, serve: Serve) -> None:
     one, other = store.put([*_prints(right="CALL"), *_prints(right="PUT")])
-    server = serve(store.url, "--heartbeat", "0.2")
+    server = serve(store.url, "--heartbeat", "0.05")
     queries = {
         "calls": "where=right=call", "puts": "where=right=put", "cancelled": "where=cancelled",
         "either": "where=cancelled%20or%20cancel_record", "not": "where=not%20cancelled", "all": "includeCancelled=1",
@@ -336,9 +334,11 @@ def test_shutdown_ends_open_streams(store: Store, serve: Serve) -> None:
         async with grpc.aio.insecure_channel(server.target) as channel:
             stub = flow_pb2_grpc.FlowServiceStub(channel)  # type: ignore[no-untyped-call]
             call = stub.Subscribe(flow_pb2.SubscribeRequest(snapshot=1))
-            got = [await call.read()]
-            server.process.send_signal(signal.SIGTERM)
-            got += [response async for response in call]
+            got = []
+            async for response in call:
+                if not got:
+                    server.process.send_signal(signal.SIGTERM)
+                got.append(response)
             return got
 
     first, last = asyncio.run(follow())

@@ -14,7 +14,7 @@ from tests.server.rows import Store
 def main() -> None:
     store = Store(Path(sys.argv[1]), int(sys.argv[2]))
     rows = {}
-    print("open", flush=True)
+    _say("open")
     for line in sys.stdin:
         match line.split():
             case ["add", count]:
@@ -24,8 +24,13 @@ def main() -> None:
                 stored = [store.cancel(rows.pop(int(seq)))]
             case _:
                 break
-        print(stored[-1][0], flush=True)
+        _say(stored[-1][0])
     store.close()
+
+
+def _say(word: object) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
