@@ -7,17 +7,17 @@ recorder enriches those before anything else, and rebuilds its state from what i
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
+from phenix.engine.enrich.clock import DAY
 from phenix.engine.enrich.enricher import Enriched
 from phenix.engine.flow import Row
-from phenix.engine.store.base import Appended, Batch, Writer
+from phenix.engine.store.base import Appended, Batch, UnderlyingQuote, Writer
 
 __all__ = ["Enriching", "Recorder", "now_utc"]
 
 _BATCH: Final = 5_000
-_STATS_EVERY_S: Final = 1.0
 
 
 class Enriching(Protocol):
@@ -35,6 +35,14 @@ class Recorder:
         self._writer = writer
         self._enricher = enricher
         self.unmatched_cancels = 0
+
+    def recent_quotes(self, symbols: Iterable[str]) -> Iterator[UnderlyingQuote]:
+        """Stored quotes of underlyings from the day before the latest print on, oldest first by symbol."""
+        reads = self._writer.reads
+        latest = reads.latest_trade()
+        if latest is not None:
+            for symbol in symbols:
+                yield from reads.underlying_quotes(symbol, latest - DAY, 2**62)
 
     def catch_up(self) -> int:
         """Enrich what is stored and not enriched; returns how many rows that were."""

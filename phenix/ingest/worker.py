@@ -104,6 +104,11 @@ class Intake:
             elif isinstance(frame, wire.BadFrame):
                 self._refuse(Refusal("frame", frame.reason), frame.snippet, received_at)
 
+    def remember(self, quotes: Iterable[UnderlyingQuote]) -> None:
+        """Take quotes an earlier run stored, so that a restart knows what it knew."""
+        for quote in quotes:
+            self._spots.add(quote.symbol, quote.ts_utc, quote.bid, quote.ask, quote.source)
+
     def delayed_quotes(self, quotes: Iterable[client.StockQuote], received_at: int) -> None:
         """Take polled quotes of underlyings."""
         for quote in quotes:

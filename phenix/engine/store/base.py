@@ -201,6 +201,10 @@ class Reader(Protocol):
         """Latest session date with rows."""
         ...
 
+    def latest_trade(self) -> int | None:
+        """Latest trade time of all rows, UTC ms."""
+        ...
+
     def dead_letters(self, *, after_id: int = 0, limit: int = 1000) -> list[tuple[int, DeadLetter]]:
         """Dead letters with their number, oldest first."""
         ...

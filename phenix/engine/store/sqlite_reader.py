@@ -94,6 +94,11 @@ class SqliteReader:
         latest: int | None = self.execute(f"SELECT max(session_date) FROM {RAW_TABLE}")[0][0]
         return latest
 
+    def latest_trade(self) -> int | None:
+        """Latest trade time of all rows, UTC ms."""
+        latest: int | None = self.execute(f"SELECT max(trade_ts_utc) FROM {RAW_TABLE}")[0][0]
+        return latest
+
     def dead_letters(self, *, after_id: int = 0, limit: int = 1000) -> list[tuple[int, DeadLetter]]:
         """Dead letters with their number, oldest first."""
         sql = (

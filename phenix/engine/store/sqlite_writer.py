@@ -50,7 +50,7 @@ class SqliteWriter:
         self._lock: int | None = lock
         self.reads = SqliteReader(connection, path, None)
         self._last_seq = self.reads.raw_watermark()
-        latest = self.reads.execute(f"SELECT max(trade_ts_utc) FROM {RAW_TABLE}")[0][0]
+        latest = self.reads.latest_trade()
         self._last_ts: int = -1 if latest is None else latest
 
     def __enter__(self) -> Self:
