@@ -239,11 +239,19 @@ def test_a_cancelled_print_leaves_every_running_figure() -> None:
     assert [row["bullish_ratio_15m"] for row in found] == [1.0, 0.5, 1.0, 1.0]
     assert [row["symbol_vol_baseline_15m"] for row in found] == [None, None, 500 / 15, 500 / 15]
     assert [row["value_pctile"] for row in found] == [None, 0.0, None, 0.0]
-    # gone from the minute before, from the repeats of its side, and from the rank of the next
+    # a print of an earlier minute, while a later one is running
+    rows = [raw(1, T, size=30), raw(2, T + 60_000), raw(3, T + 61_000, size=30, condition=40), raw(4, T + 62_000)]
+    assert column("symbol_vol_baseline_15m", *rows) == [None, 2.0, None, None]
+    # gone from the repeats of its side, and from the rank of the next
     rows = [raw(1, T), raw(2, T + 1000, size=20), raw(3, T + 2000, size=20, condition=43), raw(4, T + 180_500)]
     found = enrich(rows)[0]
     assert [row["repeat3m"] for row in found] == [1, 2, None, 1]
     assert found[3]["value_pctile"] == 0.5
+
+
+def test_a_cancel_leaves_the_other_event_times_of_its_side() -> None:
+    rows = [raw(1, T), raw(2, T + 200_000, size=9), raw(3, T + 200_001, size=9, condition=40), raw(4, T + 201_000)]
+    assert column("repeat3m", *rows) == [1, 1, None, 1]
 
 
 def test_a_cancel_does_not_reach_into_another_session_date() -> None:
