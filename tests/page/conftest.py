@@ -36,6 +36,7 @@ class Served:
         self.files = 0
         # one file of open interest and quotes serves every import of the day
         self.prints = session(700)
+        self.rounds = 0
         self.interest = write_open_interest(folder / "open_interest.csv", self.prints)
         self.quotes = write_underlying(folder / "underlying.csv")
 
@@ -45,13 +46,21 @@ class Served:
     def store_prints(self, prints: list[Print]) -> None:
         """Import prints into the store, which a server may be reading."""
         self.files += 1
-        path = write_prints(self.folder / f"prints{self.files}.csv", prints)
+        self.store_file(write_prints(self.folder / f"prints{self.files}.csv", prints))
+
+    def store_file(self, path: Path) -> None:
+        """Import a file of prints."""
         command = self._phenix(
             "import", str(path), "--open-interest", str(self.interest), "--underlying", str(self.quotes),
             "--store", self.store,
         )  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_environment())
         assert done.returncode == 0, done.stderr
+
+    def later(self, count: int) -> list[Print]:
+        """New prints, each time after all before."""
+        self.rounds += 1
+        return session(count, start=self.rounds * timedelta(minutes=10), seed=1 + self.rounds)
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -128,10 +137,26 @@ def served(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterat
     yield from _serve(tmp_path_factory.mktemp("page"))
 
 
-@pytest.fixture
-def growing(tmp_path: Path, browser: Browser) -> Iterator[Served]:
-    """A store for one test alone, which may add to it and restart its server."""
-    yield from _serve(tmp_path)
+@pytest.fixture(scope="session")
+def growing(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
+    """A store that tests add to, and whose server they restart."""
+    yield from _serve(tmp_path_factory.mktemp("growing"))
+
+
+@pytest.fixture(scope="session")
+def taped(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
+    """A store of the real captures."""
+    tapes = os.environ.get("PHENIX_TAPES")
+    if not tapes:
+        pytest.skip("PHENIX_TAPES is not set: no real captures here")
+    served = Served(tmp_path_factory.mktemp("taped"))
+    for path in sorted(Path(tapes).glob("*_trade_quote.csv")):
+        served.store_file(path)
+    served.start()
+    try:
+        yield served
+    finally:
+        served.stop()
 
 
 class Complaints(list[str]):
@@ -146,7 +171,7 @@ def complaints() -> Complaints:
 @pytest.fixture
 def page(browser: Browser, complaints: Complaints) -> Iterator[Page]:
     """A page that must not complain: errors, warnings and policy violations fail the test."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page = browser.new_page(viewport={"width": 1440, "height": 700}, reduced_motion="reduce")
     page.set_default_timeout(15_000)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(
@@ -159,6 +184,3 @@ def page(browser: Browser, complaints: Complaints) -> Iterator[Page]:
     page.close()
     # the browser itself reports refused and failed requests; those tests cause on purpose
     assert [text for text in complaints if "Failed to load resource" not in text] == []
-
-
-LATER = timedelta(minutes=10)

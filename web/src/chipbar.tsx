@@ -96,7 +96,7 @@ function Tip({ model, chip, anchor }: Shown & { model: Model }) {
         <p class="code small">
           {params.map(([name, value]) => (
             <span key={name}>
-              {name} = {Array.isArray(value) ? value.join(", ") : String(value)}{" "}
+              {name} = {typeof value === "number" ? format.strike(value) : [value].flat().join(", ")}{" "}
             </span>
           ))}
         </p>

@@ -83,9 +83,12 @@ export function expiry(value: unknown): string {
   return `${MONTHS[Number(match[2]) - 1] ?? "?"} ${match[3]} ’${(match[1] ?? "").slice(2)}`;
 }
 
-/** A field's name for people: `otm_pct` → `Otm pct`. */
+/** A field's name for people: `quote_ts_utc` → `Quote time UTC`. */
 export function words(name: string): string {
-  const text = name.replaceAll("_", " ");
+  const text = name
+    .replaceAll("_", " ")
+    .replace(/\bts (utc|et)$/, "time $1")
+    .replace(/\b(utc|et|oi|iso|pct|dte)\b/g, (word) => (word === "pct" ? "%" : word.toUpperCase()));
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 

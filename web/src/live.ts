@@ -42,7 +42,7 @@ interface Frame {
 
 const SILENCE = 25_000; // the server promises a heartbeat every 10 s
 const FIRST_DELAY = 500;
-const LAST_DELAY = 15_000;
+const LAST_DELAY = 5_000;
 /** A connection made faster than this was never worth a word. */
 const PATIENCE = 400;
 
@@ -50,6 +50,7 @@ export class Live {
   #source: EventSource | null = null;
   #query: Query = "";
   #seq = 0;
+  #opened = false;
   #failures = 0;
   #retry = 0;
   #watchdog = 0;
@@ -63,7 +64,14 @@ export class Live {
     this.#query = query;
     this.#seq = seq;
     this.#failures = 0;
+    this.#opened = true;
     this.#connect();
+  }
+
+  /** End for good: until another query is opened. */
+  end(): void {
+    this.#opened = false;
+    this.close();
   }
 
   close(): void {
@@ -74,7 +82,17 @@ export class Live {
     clearTimeout(this.#patience);
   }
 
+  /** Let go of the connection until `resume`, which asks for everything since. */
+  suspend(): void {
+    if (this.#source) this.close();
+  }
+
+  resume(): void {
+    if (!this.#source && this.#opened) this.#connect();
+  }
+
   #connect(): void {
+    clearTimeout(this.#retry);
     if (this.#failures) this.handlers.state("reconnecting", null);
     else this.#patience = window.setTimeout(() => this.handlers.state("connecting", null), PATIENCE);
     const parts = [this.#query, "batch=1", "snapshot=0", `watermark=${this.#seq}`];

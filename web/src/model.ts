@@ -25,6 +25,8 @@ export interface Totals {
 const MOST_ROWS = 50_000;
 /** Rows held while paused; beyond this the page reads again when it resumes. */
 const MOST_HELD = 5_000;
+/** How long a hidden tab keeps its stream. */
+const HIDDEN = 60_000;
 const FLASH = 600;
 /** More arrivals at once than this are not announced one by one. */
 const MOST_FLASHES = 12;
@@ -94,7 +96,14 @@ export class Model {
       },
     });
     addEventListener("popstate", () => this.#enter(query.parse(location.search)));
-    addEventListener("pagehide", () => this.#live.close());
+    addEventListener("pagehide", () => this.#live.end());
+    // a browser has few connections to a host: a tab nobody looks at gives its one back
+    let hiding = 0;
+    document.addEventListener("visibilitychange", () => {
+      clearTimeout(hiding);
+      if (document.hidden) hiding = window.setTimeout(() => this.#live.suspend(), HIDDEN);
+      else this.#live.resume();
+    });
     addEventListener("pageshow", (event) => {
       if (event.persisted) void this.refresh();
     });
@@ -147,7 +156,7 @@ export class Model {
   async refresh(): Promise<void> {
     clearTimeout(this.#timer);
     this.#abort?.abort();
-    this.#live.close();
+    this.#live.end();
     const abort = new AbortController();
     this.#abort = abort;
     this.refreshing = true;
@@ -208,7 +217,7 @@ export class Model {
     const passing = error instanceof api.Unreachable || (error instanceof api.Problem && error.status >= 429);
     if (passing) {
       this.#failures += 1;
-      const delay = Math.min(15_000, 500 * 2 ** this.#failures) * (0.5 + Math.random() / 2);
+      const delay = Math.min(5_000, 500 * 2 ** this.#failures) * (0.5 + Math.random() / 2);
       this.retryAt = Date.now() + delay;
       this.live = "reconnecting";
       clearTimeout(this.#timer);
