@@ -123,7 +123,7 @@ def read_sse(port: int, expect: int, out: Path) -> None:
     stamps: dict[int, int] = {}
     with written(stamps, out):
         connection = http.client.HTTPConnection(HOST, port)
-        connection.request("GET", "/api/flow/stream?snapshot=0&batch=1")
+        connection.request("GET", "/api/flow/stream?watermark=0&snapshot=0&batch=1")
         event = ""
         for line in connection.getresponse():
             if line.startswith(b"event: "):
@@ -144,7 +144,7 @@ async def read_grpc(port: int, expect: int, out: Path) -> None:
     stamps: dict[int, int] = {}
     with written(stamps, out):
         async with Client(f"{HOST}:{port}") as client:
-            async for row in client.subscribe(snapshot=0):
+            async for row in client.subscribe(after_seq=0):
                 stamps.setdefault(row.sequence, time.time_ns())
                 if len(stamps) >= expect:
                     return
@@ -202,8 +202,9 @@ def measure(rate: int, seconds: int, folder: Path) -> list[dict[str, Any]]:
             start([*me, "--role", "sse", "--port", str(page), "--expect", str(expect), "--out", str(files["SSE"])]),
             start([*me, "--role", "grpc", "--port", str(grpc), "--expect", str(expect), "--out", str(files["gRPC"])]),
         ]
-        # Subscriptions of ingest and of both clients settle; nothing is played before.
-        time.sleep(8)
+        log = folder / f"{children.index(ingest)}.log"
+        until(lambda: "subscribed to" in log.read_text(), "ingest to subscribe", children)
+        time.sleep(2)  # the clients' own start; they read from the store's first row, whenever they come
         terminal.stdin.write("play\n")
         terminal.stdin.flush()
         if terminal.stdout.readline().strip() != "finished":
@@ -277,7 +278,7 @@ def answers(port: int) -> bool:
 
 def until(done: Any, what: str, children: list[subprocess.Popen[str]]) -> None:
     """Wait for something the processes bring about."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not done():
         if time.monotonic() > deadline or any(child.poll() is not None for child in children):
             raise RuntimeError(f"waited in vain for {what}")
