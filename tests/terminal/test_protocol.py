@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phenix.ingest.terminal.encoder import Encoder, encode_request
 from phenix.ingest.terminal.protocol import (
     BadFrame,
     Contract,
-    Encoder,
     MarketValueFrame,
     OhlcFrame,
     QuoteFrame,
@@ -23,7 +23,6 @@ from phenix.ingest.terminal.protocol import (
     StatusFrame,
     TradeFrame,
     decode,
-    encode_request,
     money,
     money_half_even,
 )

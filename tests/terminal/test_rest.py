@@ -30,8 +30,9 @@ from phenix.ingest.terminal.client import (
 from phenix.ingest.terminal.entitlements import Entitlements, Tier
 from phenix.ingest.terminal.protocol import Contract
 from phenix.ingest.terminal.standin import StandIn
+from phenix.ingest.terminal.standin_params import Refusal
 from phenix.ingest.terminal.standin_rest import RestOptions
-from phenix.ingest.terminal.standin_tables import Refusal, SameDay
+from phenix.ingest.terminal.standin_tables import SameDay
 from phenix.ingest.terminal.tape import FileTape
 
 Run = Callable[[Awaitable[Any]], Any]

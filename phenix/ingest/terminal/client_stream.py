@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from phenix.ingest.terminal.encoder import encode_request
 from phenix.ingest.terminal.protocol import (
     ADDED,
     BadFrame,
@@ -26,7 +27,6 @@ from phenix.ingest.terminal.protocol import (
     ReqResponse,
     Request,
     decode,
-    encode_request,
 )
 
 __all__ = ["Batch", "Connected", "Disconnected", "Event", "Overflow", "Settled", "Stream", "Subscription"]

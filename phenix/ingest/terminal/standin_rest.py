@@ -22,8 +22,9 @@ from phenix.ingest.terminal.entitlements import ENDPOINT_TIERS, Entitlements
 from phenix.ingest.terminal.events import Source
 from phenix.ingest.terminal.layouts import price_text, strike_text
 from phenix.ingest.terminal.market import Market
+from phenix.ingest.terminal.standin_params import Refusal
 from phenix.ingest.terminal.standin_stream import StreamServer
-from phenix.ingest.terminal.standin_tables import TABLES, Refusal, SameDay, Table, World
+from phenix.ingest.terminal.standin_tables import TABLES, SameDay, Table, World
 
 __all__ = ["RestOptions", "rest_app"]
 

@@ -8,7 +8,6 @@ client has not confirmed (by a pong after it) is sent again to the next one. See
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import contextlib
 import time
@@ -18,25 +17,24 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-import orjson
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from phenix.ingest.terminal.encoder import Encoder
 from phenix.ingest.terminal.entitlements import Entitlements
 from phenix.ingest.terminal.events import Print, Quote, Source, TapeEvent, UnderlyingQuote
 from phenix.ingest.terminal.layouts import DAY_MS, date_of
 from phenix.ingest.terminal.market import Market
 from phenix.ingest.terminal.protocol import (
     Contract,
-    Encoder,
     OhlcFrame,
     QuoteFrame,
     ReqResponse,
     StateFrame,
     StatusFrame,
     TradeFrame,
-    valid_date,
 )
+from phenix.ingest.terminal.standin_requests import integer, parse_contract, parse_request
 
 __all__ = ["Absence", "PlayOptions", "StreamConnection", "StreamServer"]
 
@@ -197,8 +195,8 @@ class StreamServer:
     async def _request(self, client: _Client, message: str | bytes) -> None:
         client.asked_at = time.monotonic()
         self.status = "CONNECTED"
-        asked = _parse_request(message)
-        req_id = _integer(asked.get("id")) if asked else None
+        asked = parse_request(message)
+        req_id = integer(asked.get("id")) if asked else None
         word = self._answer(client, asked) if asked else "ERROR"
         answer = ReqResponse(self.status, word, -1 if req_id is None else req_id)
         await client.ws.send(self._encoder.req_response(answer))
@@ -214,7 +212,7 @@ class StreamServer:
             client.streams.clear()
             client.bulk = False
             return "SUBSCRIBED"
-        if _integer(asked.get("id")) is None:
+        if integer(asked.get("id")) is None:
             return "ERROR"
         if "BULK" in kind:
             if req_type != "TRADE" or sec_type != "OPTION":
@@ -223,7 +221,7 @@ class StreamServer:
                 return "INVALID_PERMS"
             client.bulk = add
             return "SUBSCRIBED"
-        contract = _parse_contract(sec_type, asked.get("contract"))
+        contract = parse_contract(sec_type, asked.get("contract"))
         if kind != "STREAM" or req_type not in {"TRADE", "QUOTE"} or contract is None:
             return "ERROR"
         open_streams = client.streams.setdefault((sec_type, req_type), set())
@@ -417,41 +415,3 @@ def _quote_frame(contract: Contract, quote: Quote | UnderlyingQuote) -> QuoteFra
         quote.ask,
         quote.ask_condition,
     )
-
-
-def _parse_request(message: str | bytes) -> dict[str, Any] | None:
-    """JSON, or the text of a Python dict as some samples send; None for anything else."""
-    try:
-        asked = orjson.loads(message)
-    except orjson.JSONDecodeError:
-        if len(message) > 10_000 or isinstance(message, bytes):
-            return None
-        try:
-            asked = ast.literal_eval(message.strip())
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return None
-    return asked if isinstance(asked, dict) else None
-
-
-def _integer(value: Any) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str) and value.strip().lstrip("-").isdigit() and value.isascii() and len(value) < 20:
-        return int(value)
-    return None
-
-
-def _parse_contract(sec_type: str, raw: Any) -> Contract | None:
-    if not isinstance(raw, dict) or not isinstance(raw.get("root"), str) or not raw["root"]:
-        return None
-    if sec_type in {"STOCK", "INDEX"}:
-        return Contract(sec_type, raw["root"])
-    expiration, strike = _integer(raw.get("expiration")), _integer(raw.get("strike"))
-    right = {"C": "CALL", "P": "PUT", "CALL": "CALL", "PUT": "PUT"}.get(str(raw.get("right", "")).upper())
-    if sec_type != "OPTION" or right is None or expiration is None or not valid_date(expiration):
-        return None
-    if strike is None or strike <= 0:
-        return None
-    return Contract("OPTION", raw["root"], expiration, strike * 10, right)

@@ -7,7 +7,7 @@ A request that cannot be answered is a :class:`Refusal` with the vendor's status
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date as _date
 from enum import StrEnum
@@ -27,9 +27,22 @@ from phenix.ingest.terminal.layouts import (
     wall_at,
 )
 from phenix.ingest.terminal.market import DELAY_MS, Market
-from phenix.ingest.terminal.protocol import Contract, valid_date
+from phenix.ingest.terminal.protocol import Contract
+from phenix.ingest.terminal.standin_params import (
+    Params,
+    Refusal,
+    RefusedError,
+    a_date,
+    count_of,
+    dates_of,
+    days_to,
+    invalid,
+    need,
+    symbols_of,
+    time_of,
+)
 
-__all__ = ["MONEY", "TABLES", "Refusal", "SameDay", "Table", "World"]
+__all__ = ["MONEY", "TABLES", "SameDay", "Table", "World"]
 
 MONEY: Final = frozenset({"strike", "price", "bid", "ask", "open", "high", "low", "close"})
 NO_DATA: Final = "No data found for your request"
@@ -60,14 +73,6 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """An error answer: HTTP status of the vendor and its plain text."""
-
-    code: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class World:
     """What the endpoints look at."""
 
@@ -86,90 +91,21 @@ class World:
         return date_of(self.market.wall) if self.market.wall else (dates[0] if dates else 19700101)
 
 
-Params = Mapping[str, str]
-
-
-class _Refused(Exception):  # noqa: N818 -- control flow inside this module
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.refusal = Refusal(code, text)
-
-
-def _invalid(text: str) -> _Refused:
-    return _Refused(473, text)
-
-
-# -- parameters
-
-
-def _need(params: Params, name: str) -> str:
-    value = params.get(name, "")
-    if not value:
-        raise _invalid(f"Missing required parameter: {name}")
-    return value
-
-
-def _a_date(text: str, name: str) -> int:
-    digits = text.replace("-", "") if len(text) == 10 else text
-    if not (len(digits) == 8 and digits.isascii() and digits.isdigit() and valid_date(int(digits))):
-        raise _invalid(f"Invalid value for {name}: {text}")
-    return int(digits)
-
-
-def _dates(params: Params) -> tuple[int, int]:
-    if params.get("date"):
-        day = _a_date(params["date"], "date")
-        return day, day
-    if not params.get("start_date"):
-        raise _invalid("Missing required parameter: date, or start_date and end_date")
-    return _a_date(params["start_date"], "start_date"), _a_date(_need(params, "end_date"), "end_date")
-
-
-def _time(params: Params, name: str, default: str) -> int:
-    text = params.get(name) or default
-    clock, _, fraction = text.partition(".")
-    parts = clock.split(":")
-    numbers = [*parts, fraction or "0"]
-    if len(parts) != 3 or len(fraction) > 3 or not all(part.isascii() and part.isdigit() for part in numbers):
-        raise _invalid(f"Invalid value for {name}: {text}")
-    hour, minute, second = (int(part) for part in parts)
-    if hour > 23 or minute > 59 or second > 59:
-        raise _invalid(f"Invalid value for {name}: {text}")
-    return ((hour * 60 + minute) * 60 + second) * 1000 + int(fraction.ljust(3, "0"))
-
-
-def _count(params: Params, name: str, lowest: int) -> int | None:
-    text = params.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit()) or int(text) < lowest:
-        raise _invalid(f"Invalid value for {name}: {text}")
-    return int(text)
-
-
-def _symbols(params: Params) -> list[str]:
-    return [name for name in _need(params, "symbol").split(",") if name]
-
-
-def _days_to(expiration: int, today: int) -> int:
-    return (wall_at(expiration, 0) - wall_at(today, 0)) // DAY_MS
-
-
 def _chain(world: World, params: Params, *, symbol: str | None = None) -> Callable[[Contract], bool]:
     """A test for the contracts that symbol, expiration, strike, right and max_dte choose."""
-    root = symbol or _need(params, "symbol")
-    expiration = _need(params, "expiration")
-    wanted_expiration = None if expiration == "*" else _a_date(expiration, "expiration")
+    root = symbol or need(params, "symbol")
+    expiration = need(params, "expiration")
+    wanted_expiration = None if expiration == "*" else a_date(expiration, "expiration")
     strike = params.get("strike") or "*"
     try:
         wanted_strike = None if strike == "*" else round(float(strike) * 10_000)
     except (ValueError, OverflowError):
-        raise _invalid(f"Invalid value for strike: {strike}") from None
+        raise invalid(f"Invalid value for strike: {strike}") from None
     right = (params.get("right") or "both").lower()
     rights = {"call": "CALL", "c": "CALL", "put": "PUT", "p": "PUT", "both": ""}
     if right not in rights:
-        raise _invalid(f"Invalid value for right: {right}")
-    max_dte = _count(params, "max_dte", 0)
+        raise invalid(f"Invalid value for right: {right}")
+    max_dte = count_of(params, "max_dte", 0)
     today = world.today
 
     def chosen(contract: Contract) -> bool:
@@ -178,7 +114,7 @@ def _chain(world: World, params: Params, *, symbol: str | None = None) -> Callab
             and wanted_expiration in {None, contract.expiration}
             and wanted_strike in {None, contract.strike}
             and rights[right] in {"", contract.right}
-            and (max_dte is None or 0 <= _days_to(contract.expiration, today) <= max_dte)
+            and (max_dte is None or 0 <= days_to(contract.expiration, today) <= max_dte)
         )
 
     return chosen
@@ -186,13 +122,13 @@ def _chain(world: World, params: Params, *, symbol: str | None = None) -> Callab
 
 def _played(world: World, params: Params) -> tuple[int, int]:
     """The requested dates; refuses today where its history is locked."""
-    first, last = _dates(params)
+    first, last = dates_of(params)
     if world.same_day is SameDay.LOCKED and last >= world.today:
-        raise _Refused(472, NO_DATA)
+        raise RefusedError(472, NO_DATA)
     if first != last and params.get("expiration") == "*":
-        raise _invalid("expiration=* is only supported for a single day")
+        raise invalid("expiration=* is only supported for a single day")
     if wall_at(last, 0) - wall_at(first, 0) > 31 * DAY_MS:
-        raise _invalid("Requests are limited to one month of data")
+        raise invalid("Requests are limited to one month of data")
     return first, last
 
 
@@ -224,13 +160,13 @@ def _option_symbols(world: World, _params: Params) -> Table:
 
 
 def _expirations(world: World, params: Params) -> Table:
-    roots = _symbols(params)
+    roots = symbols_of(params)
     found = {(c.root, date_text(c.expiration)) for c in world.source.contracts() if c.root in roots}
     return Table(("symbol", "expiration"), sorted(found))
 
 
 def _strikes(world: World, params: Params) -> Table:
-    roots, expiration = _symbols(params), _a_date(_need(params, "expiration"), "expiration")
+    roots, expiration = symbols_of(params), a_date(need(params, "expiration"), "expiration")
     contracts = world.source.contracts()
     found = sorted({(c.root, c.strike) for c in contracts if c.root in roots and c.expiration == expiration})
     random.Random(expiration).shuffle(found)  # noqa: S311 -- the vendor's lists are unsorted
@@ -238,16 +174,16 @@ def _strikes(world: World, params: Params) -> Table:
 
 
 def _contracts(world: World, params: Params) -> Table:
-    date = _a_date(_need(params, "date"), "date")
-    roots = set(_symbols(params)) if params.get("symbol") else None
-    max_dte = _count(params, "max_dte", 0)
+    date = a_date(need(params, "date"), "date")
+    roots = set(symbols_of(params)) if params.get("symbol") else None
+    max_dte = count_of(params, "max_dte", 0)
     if date not in world.source.dates:
-        raise _Refused(472, NO_DATA)
+        raise RefusedError(472, NO_DATA)
     found = [
         _id(contract)
         for contract in world.source.contracts()
         if (roots is None or contract.root in roots)
-        and (max_dte is None or 0 <= _days_to(contract.expiration, date) <= max_dte)
+        and (max_dte is None or 0 <= days_to(contract.expiration, date) <= max_dte)
     ]
     return Table(_CONTRACT, sorted(found))
 
@@ -267,7 +203,7 @@ def _interest_of(world: World, params: Params) -> list[OpenInterest]:
     if not world.interest:
         for row in world.source.open_interest():
             world.interest.setdefault(row.contract.root, []).append(row)
-    return world.interest.get(_need(params, "symbol"), [])
+    return world.interest.get(need(params, "symbol"), [])
 
 
 def _snapshot_open_interest(world: World, params: Params) -> Table:
@@ -277,7 +213,7 @@ def _snapshot_open_interest(world: World, params: Params) -> Table:
 
 
 def _history_open_interest(world: World, params: Params) -> Table:
-    chosen, (first, last) = _chain(world, params), _dates(params)
+    chosen, (first, last) = _chain(world, params), dates_of(params)
     rows = (row for row in _interest_of(world, params) if first <= date_of(row.wall) <= last and chosen(row.contract))
     return Table(OPEN_INTEREST_COLUMNS, _interest_rows(rows, stamp_first=False), grouped=True)
 
@@ -294,7 +230,7 @@ def _trade(event: Print) -> tuple[Any, ...]:
 
 def _snapshot_trade(world: World, params: Params) -> Table:
     if params.get("expiration") == "*":
-        raise _invalid("expiration=* is not supported by this endpoint")
+        raise invalid("expiration=* is not supported by this endpoint")
     chosen = _chain(world, params)
     rows = [(*_id(c), stamp_text(t.wall), *_trade(t)) for c, t in world.market.trades.items() if chosen(c)]
     return Table((*_CONTRACT, "timestamp", *TRADE_QUOTE_COLUMNS[6:15]), rows, grouped=True)
@@ -310,10 +246,10 @@ def _snapshot_ohlc(world: World, params: Params) -> Table:
 
 def _prints(world: World, params: Params) -> Iterator[Print]:
     chosen, (first, last) = _chain(world, params), _played(world, params)
-    start, end = _time(params, "start_time", "09:30:00"), _time(params, "end_time", "16:00:00")
+    start, end = time_of(params, "start_time", "09:30:00"), time_of(params, "end_time", "16:00:00")
     if not any(first <= date <= last for date in world.source.dates):
         return
-    for event in world.source.events(_need(params, "symbol")):
+    for event in world.source.events(need(params, "symbol")):
         if event.wall > world.market.wall:
             return
         if (
@@ -356,7 +292,7 @@ def _delayed(world: World) -> bool:
 
 def _stock_snapshot_quote(world: World, params: Params) -> Table:
     _venue(params)
-    names = world.market.symbols() if params.get("symbol") == "*" else _symbols(params)
+    names = world.market.symbols() if params.get("symbol") == "*" else symbols_of(params)
     found = [(name, world.market.underlying(name, delayed=_delayed(world))) for name in names]
     rows = [(stamp_text(quote.wall), name, *_book(quote)) for name, quote in found if quote is not None]
     return Table(STOCK_QUOTE_COLUMNS, rows)
@@ -364,18 +300,18 @@ def _stock_snapshot_quote(world: World, params: Params) -> Table:
 
 def _venue(params: Params) -> None:
     if params.get("venue", "nqb") not in {"nqb", "utp_cta"}:
-        raise _invalid(f"Invalid value for venue: {params['venue']}")
+        raise invalid(f"Invalid value for venue: {params['venue']}")
 
 
 def _stock_history_quote(world: World, params: Params) -> Table:
     _venue(params)
-    symbol, (first, last) = _need(params, "symbol"), _played(world, params)
+    symbol, (first, last) = need(params, "symbol"), _played(world, params)
     interval = params.get("interval") or "1s"
     if interval != "tick" and interval not in _INTERVALS:
-        raise _invalid(f"Invalid value for interval: {interval}")
+        raise invalid(f"Invalid value for interval: {interval}")
     if _delayed(world) and _INTERVALS.get(interval, 0) < 60_000:
-        raise _Refused(471, "A Stocks Standard subscription is required for intervals below one minute")
-    start, end = _time(params, "start_time", "09:30:00"), _time(params, "end_time", "16:00:00")
+        raise RefusedError(471, "A Stocks Standard subscription is required for intervals below one minute")
+    start, end = time_of(params, "start_time", "09:30:00"), time_of(params, "end_time", "16:00:00")
     until = world.market.wall - (DELAY_MS if _delayed(world) else 0)
     quotes = [
         event
@@ -406,7 +342,7 @@ def _sampled(quotes: list[UnderlyingQuote], start: int, end: int, step: int, unt
 
 def _day(world: World, date: int) -> tuple[str, str, str]:
     if not world.calendar.covers(date):
-        raise _Refused(472, NO_DATA)
+        raise RefusedError(472, NO_DATA)
     if _date(date // 10_000, date // 100 % 100, date % 100).weekday() >= 5:
         return "weekend", "", ""
     if not world.calendar.is_trading_day(date):
@@ -421,15 +357,15 @@ def _calendar_today(world: World, _params: Params) -> Table:
 
 
 def _calendar_on_date(world: World, params: Params) -> Table:
-    return Table(("type", "open", "close"), [_day(world, _a_date(_need(params, "date"), "date"))], money=frozenset())
+    return Table(("type", "open", "close"), [_day(world, a_date(need(params, "date"), "date"))], money=frozenset())
 
 
 def _year_holidays(world: World, params: Params) -> Table:
-    year = _count(params, "year", 2012)
+    year = count_of(params, "year", 2012)
     if year is None:
-        raise _invalid("Missing required parameter: year")
+        raise invalid("Missing required parameter: year")
     if year > world.today // 10_000 + 1:
-        raise _invalid(f"Invalid value for year: {year}")
+        raise invalid(f"Invalid value for year: {year}")
     first = _date(year, 1, 1).toordinal()
     days = [_date.fromordinal(first + n) for n in range(_date(year, 12, 31).toordinal() - first + 1)]
     rows = [(day.isoformat(), *_day(world, day.year * 10_000 + day.month * 100 + day.day)) for day in days]
@@ -465,7 +401,7 @@ def _answer(endpoint: Endpoint) -> Callable[[World, Params], Table | Refusal]:
         try:
             table = endpoint(world, params)
             rows = list(table.rows)
-        except _Refused as refused:
+        except RefusedError as refused:
             return refused.refusal
         return Table(table.columns, rows, table.grouped, table.money) if rows else Refusal(472, NO_DATA)
 
