@@ -63,7 +63,6 @@ def run(args: argparse.Namespace) -> int:
 
     from phenix import app
     from phenix.engine.store.base import StoreError
-    from phenix.server import process
 
     settings = args.settings
     store, host = args.store or settings.store, args.host or settings.host
@@ -76,12 +75,12 @@ def run(args: argparse.Namespace) -> int:
         )
     try:
         _wait(store, args.wait).close()
-        sock = _listen(host, port)
-        service = app.service(store, progress_s=args.heartbeat)
-        try:
+        from phenix.server import process  # half a second of imports, after what is refused at once
+
+        with _listen("", host, port, "--port") as sock:
+            _listen("gRPC ", host, grpc_port, "--grpc-port").close()  # said better here than by the gRPC library
+            service = app.service(store, progress_s=args.heartbeat)
             asyncio.run(process.serve(service, host, sock, grpc_port, _ready))
-        except OSError as error:
-            raise CommandError(f"{error}: choose another port with --grpc-port, 0 takes a free one") from None
     except StoreError as error:
         raise CommandError(error.message) from None
     except app.RulesError as error:
@@ -94,7 +93,7 @@ def _ready(found: Addresses) -> None:
     print(f"phenix serve: ready at http://{host}:{found.port}/ and gRPC {host}:{found.grpc_port}", flush=True)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(what: str, host: str, port: int, option: str) -> socket.socket:
     from phenix.server import process
 
     try:
@@ -102,7 +101,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         raise CommandError(
-            f"cannot listen on {host}:{port} ({reason}): choose another port with --port, 0 takes a free one"
+            f"{what}cannot listen on {host}:{port} ({reason}): choose another port with {option}, 0 takes a free one"
         ) from None
 
 

@@ -281,7 +281,7 @@ class Log:
                 if self.failure != error.message:
                     _logger.warning("the tail lost the store and tries again: %s", error.message)
                 self.failure = error.message
-            except Exception as error:  # noqa: BLE001 - the thread's outermost frame: every stream hangs on it
+            except Exception as error:  # the thread's outermost frame: every stream hangs on it
                 _logger.exception("the tail failed and tries again")
                 self.failure = type(error).__name__
             else:

@@ -57,7 +57,8 @@ QUERIES = (
     ({"where": "right = call"}, {"where": "right = call"}, ""),
     ({"chips": "otm,weeklies"}, {"chips": ["otm", "weeklies"]}, ""),
     ({"notChips": "vol>oi", "sortBy": "otmPct"}, {"not_chips": ["vol>oi"]}, "otmPct"),
-    ({"symbol": "SPY,BRK.B", "sortBy": "value", "sortOrder": "asc"}, {"parameters": {"symbol": "SPY,BRK.B"}}, "value asc"),
+    ({"symbol": "SPY,BRK.B", "sortBy": "value", "sortOrder": "asc"}, {"parameters": {"symbol": "SPY,BRK.B"}},
+     "value asc"),
     ({"includeCancelled": "1", "minValue": "1000", "side": "ASK"},
      {"include_cancelled": True, "parameters": {"minValue": "1000", "side": "ASK"}}, ""),
     ({"where": "cancelled"}, {"where": "cancelled"}, "seq desc"),
@@ -99,7 +100,7 @@ def test_meta_and_total(session: Session) -> None:
     _, body = server.get("/api/flow?where=side=ask&limit=1&total=exact")
     assert exact.total_size == body["page"]["total"]
     assert not plain.HasField("total_size")
-    assert (exact.meta.where, exact.meta.as_of_seq, exact.meta.session_date) == ("side = ASK", 410, 20260918)
+    assert (exact.meta.where, exact.meta.as_of_seq, exact.meta.session_date) == ("side = ask", 410, 20260918)
     assert exact.meta.rule_version == store.bundle.version
     assert len(plain.rows) == 50
 
@@ -145,15 +146,16 @@ REFUSED = (
 def test_refusals(session: Session, request_: Any, code: str, reason: str, fields: Any) -> None:
     async def refused(channel: grpc.aio.Channel) -> grpc.aio.AioRpcError:
         stub = flow_pb2_grpc.FlowServiceStub(channel)  # type: ignore[no-untyped-call]
+        match request_:
+            case flow_pb2.QueryRequest():
+                made = stub.Query(request_)
+            case flow_pb2.GetRequest():
+                made = stub.Get(request_)
+            case _:
+                made = stub.Subscribe(request_)
+        answer = made.read() if isinstance(request_, flow_pb2.SubscribeRequest) else made
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            match request_:
-                case flow_pb2.QueryRequest():
-                    await stub.Query(request_)
-                case flow_pb2.GetRequest():
-                    await stub.Get(request_)
-                case _:
-                    async for _ in stub.Subscribe(request_):
-                        pass
+            await answer
         return raised.value
 
     error = call(session[1], refused)

@@ -351,3 +351,50 @@ def test_shutdown_ends_open_streams(store: Store, serve: Serve) -> None:
         assert stream.frame() is None
         stream.cut()
     assert server.end(signal.SIGTERM) == 0
+
+
+def test_a_slow_reader_over_a_socket_loses_nothing(store: Store) -> None:
+    """Ten megabytes for a client that does not read: its queue overflows, and the store fills the gap."""
+    from phenix.engine.log import Log
+    from phenix.server import process
+    from phenix.server.readers import Readers
+    from phenix.server.service import FlowService
+
+    def open_store() -> Any:
+        return open_reader(store.path)
+
+    async def scenario() -> None:
+        replays = Readers(open_store, 1)
+        log = Log(open_store, replays.run, queue_rows=100)
+        service = FlowService(Readers(open_store, 1), replays, log, store.bundle, timeout_s=5, progress_s=60)
+        sock = process.listen("127.0.0.1", 0)
+        port, ready = sock.getsockname()[1], asyncio.Event()
+        serving = asyncio.create_task(process.serve(service, "127.0.0.1", sock, 0, lambda _: ready.set()))
+        await ready.wait()
+        slow = await asyncio.to_thread(Sse, port, "snapshot=0", receive=4096)
+        quick = await asyncio.to_thread(Sse, port, "snapshot=0")
+        for _ in range(12):
+            await asyncio.to_thread(store.add, 500)
+        fast = await asyncio.to_thread(_read_until, quick, 6000)
+        late = await asyncio.to_thread(_read_until, slow, 6000)
+        assert _seqs(fast) == _seqs(late) == list(range(1, 6001))
+        assert "slow_reader" in [frame.data.get("reason") for frame in late]
+        slow.cut()
+        quick.cut()
+        signal.raise_signal(signal.SIGTERM)
+        await serving
+
+    asyncio.run(scenario())
+
+
+def _read_until(stream: Sse, seq: int) -> list[Frame]:
+    frames: list[Frame] = []
+    while not frames or frames[-1].id < seq:
+        frame = stream.frame()
+        assert frame is not None
+        frames.append(frame)
+    return frames
+
+
+def _seqs(frames: list[Frame]) -> list[int]:
+    return [frame.data["flow"]["seq"] for frame in frames if frame.event == UPDATED]
