@@ -14,7 +14,8 @@ import time
 from fractions import Fraction
 from typing import Any
 
-from phenix.engine.enrich.calendar import Calendar, utc_of, wall_of
+from phenix.engine.enrich.calendar import Calendar
+from phenix.engine.enrich.clock import utc_of, wall_of
 from phenix.engine.enrich.enricher import Enricher
 
 SESSION = 20260105

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from phenix import app
-from phenix.engine.enrich.calendar import utc_of, wall_of
+from phenix.engine.enrich.clock import utc_of, wall_of
 from phenix.ingest.terminal.events import (
     TRADE,
     UNDERLYING,

@@ -151,7 +151,8 @@ async def worker(
     ``date`` is the day whose contracts are asked for; without it the latest with any. Raises TerminalError when the
     terminal does not answer, UniverseError for an unusable list of symbols.
     """
-    from phenix.engine.enrich.calendar import Calendar, et_of
+    from phenix.engine.enrich.calendar import Calendar
+    from phenix.engine.enrich.clock import et_of
     from phenix.ingest.chains import list_contracts, list_open_interest
     from phenix.ingest.recorder import now_utc
     from phenix.ingest.terminal.client import Stream

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from phenix.engine.enrich.calendar import Calendar, utc_of, wall_of
+from phenix.engine.enrich.calendar import Calendar
+from phenix.engine.enrich.clock import utc_of, wall_of
 from phenix.engine.enrich.enricher import Enriched, Enricher
 from phenix.engine.enrich.formulas import trade_id
 from phenix.engine.enrich.roots import adjusted, underlying

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from phenix.engine.enrich.calendar import Calendar, Products, et_of, utc_of, wall_of
-from phenix.engine.enrich.clock import date_of_day, day_of_date
+from phenix.engine.enrich.calendar import Calendar, Products
+from phenix.engine.enrich.clock import date_of_day, day_of_date, et_of, utc_of, wall_of
 from phenix.engine.enrich.tables import read_table
 from tests.enrich import make_calendar
 from tests.enrich.prints import CALENDAR, et

@@ -28,11 +28,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from phenix.engine.enrich.clock import DAY, HOUR, MINUTE, date_of_day, day_of_date, et_of, utc_of, wall_of
+from phenix.engine.enrich.clock import DAY, HOUR, MINUTE, date_of_day, day_of_date, utc_of, wall_of
 from phenix.engine.enrich.roots import wednesday_monthlies
 from phenix.engine.enrich.tables import read_table
 
-__all__ = ["Calendar", "Products", "et_of", "utc_of", "wall_of"]
+__all__ = ["Calendar", "Products"]
 
 _GTH_START: Final = 20 * HOUR + 15 * MINUTE
 _EARLY_START: Final = 7 * HOUR + 30 * MINUTE
@@ -48,7 +48,6 @@ _LATE_CLOSING: Final = 1
 _GLOBAL: Final = 2
 _EXTENDED: Final = 4
 
-_MINUTES_KEPT: Final = 100_000
 
 _FRIDAY: Final = 4
 _SATURDAY_MONTHLIES_END: Final = 20150201
@@ -100,7 +99,7 @@ class Calendar:
             for symbol in products.late | products.global_ | products.extended
         }
         self._plans: dict[tuple[int, int], tuple[tuple[_Part, ...], int, int]] = {}
-        self._minutes: dict[tuple[int, int], tuple[int, str]] = {}
+        self._minute_session = lru_cache(131_072)(self._session)
         self._bounds = lru_cache(65_536)(self._session_bounds)
         self.monthly = lru_cache(65_536)(self._monthly)
         """``monthly(root, expiration)``: whether the expiration is a standard monthly of the root."""
@@ -156,14 +155,7 @@ class Calendar:
 
     def session(self, root: str, symbol: str, ts_utc: int) -> tuple[int, str]:  # noqa: ARG002 - lists are by underlying
         """Session date and session of a print of ``symbol`` at a UTC time."""
-        minute = ts_utc // MINUTE
-        key = (self._kinds.get(symbol, 0), minute)
-        found = self._minutes.get(key)
-        if found is None:
-            if len(self._minutes) >= _MINUTES_KEPT:
-                self._minutes.clear()
-            found = self._minutes[key] = self._session(key[0], minute)
-        return found
+        return self._minute_session(self._kinds.get(symbol, 0), ts_utc // MINUTE)
 
     def _session(self, kind: int, minute: int) -> tuple[int, str]:
         day, ms = divmod(wall_of(minute * MINUTE), DAY)  # sessions begin and end on whole minutes

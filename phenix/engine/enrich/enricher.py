@@ -161,9 +161,7 @@ class Enricher:
         return day
 
     def _meaning(self, code: int) -> _Meaning:
-        meaning = self._meanings.get(code)
-        if meaning is None:
-            meaning = self._meanings[code] = _Meaning.of(condition(code), self._packages_are_neutral)
+        meaning = self._meanings[code] = _Meaning.of(condition(code), self._packages_are_neutral)
         return meaning
 
     def _contract(self, day: SessionDay, contract: tuple[str, int, int, str], symbol: str) -> ContractDay:
