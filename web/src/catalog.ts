@@ -74,7 +74,11 @@ export class Catalog {
 
   /** The query parameter that filters a field exactly, if it has one. */
   exactParam(field: Field): string | null {
-    for (const name of [field.json, field.name]) if (name && this.#parameters.has(name)) return name;
+    for (const name of [field.json, field.name]) {
+      const kind = this.#parameters.get(name)?.kind;
+      // `bid=1` asks for a chip, not for a bid of one dollar
+      if (kind !== undefined && (kind !== "boolean" || field.type === "bool")) return name;
+    }
     return null;
   }
 
