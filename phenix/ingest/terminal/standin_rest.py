@@ -149,7 +149,11 @@ class _Rest:
         return None
 
     async def _respond(self, path: str, params: Mapping[str, str], form: str) -> Response:
-        table = TABLES[path](self._world, params)
+        if "/history/" in path:
+            # a day of a busy symbol takes seconds to draw: the stream's STATUS must not wait for it
+            table = await asyncio.to_thread(TABLES[path], self._world, params)
+        else:
+            table = TABLES[path](self._world, params)
         if isinstance(table, Refusal):
             return _refuse(table)
         media_type, write = _FORMATS[form]

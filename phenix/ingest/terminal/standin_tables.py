@@ -201,8 +201,10 @@ def _interest_rows(rows: Iterable[OpenInterest], *, stamp_first: bool) -> Iterat
 
 def _interest_of(world: World, params: Params) -> list[OpenInterest]:
     if not world.interest:
+        by_root: dict[str, list[OpenInterest]] = {}
         for row in world.source.open_interest():
-            world.interest.setdefault(row.contract.root, []).append(row)
+            by_root.setdefault(row.contract.root, []).append(row)
+        world.interest.update(by_root)  # at once: requests run on several threads
     return world.interest.get(need(params, "symbol"), [])
 
 
