@@ -103,11 +103,18 @@ def _tapes() -> Iterable[Path]:
 
 
 @pytest.fixture(params=_tapes() or [None], ids=lambda path: path.name.split("_")[0] if path else "none")
-def real_tape(request: pytest.FixtureRequest) -> FileTape:
-    """Each real tape with its open interest and underlying."""
+def real_tape_file(request: pytest.FixtureRequest) -> Path:
+    """The trade_quote file of each real tape."""
     if request.param is None:
         pytest.skip("PHENIX_TAPES is not set: no real tapes here")
     path: Path = request.param
+    return path
+
+
+@pytest.fixture
+def real_tape(real_tape_file: Path) -> FileTape:
+    """Each real tape with its open interest and underlying."""
+    path = real_tape_file
     stem = path.name.removesuffix("trade_quote.csv").removesuffix("minute_")
     beside = {
         kind: [file] if (file := path.with_name(f"{stem}{kind}.csv")).exists() else []
