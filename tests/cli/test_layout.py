@@ -17,7 +17,12 @@ TOP = {
     "phenix", "proto", "pyproject.toml", "requirements-dev.lock", "requirements.lock", "rules", "tests", "web",
 }  # fmt: skip
 LONGER = {
-    # Each with its reason; a module is about one noun, and these nouns are long.
+    "phenix/dsl/checker.py": 500,  # one method a node: the type rules are read side by side
+    "phenix/dsl/parser.py": 500,  # the only module that knows lark: statements cut apart, and its whole transformer
+    "phenix/ingest/terminal/protocol.py": 430,  # every frame of the vendor's stream, decoded and checked
+    "phenix/ingest/terminal/standin_stream.py": 430,  # one client's subscriptions and the playback share their state
+    "phenix/ingest/terminal/standin_tables.py": 430,  # one function an endpoint
+    "phenix/server/params.py": 500,  # one table of every query parameter, with its readers
 }
 CEILING = 400
 
