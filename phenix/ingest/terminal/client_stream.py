@@ -137,6 +137,8 @@ class Stream:
         self._answered = asyncio.Event()
         self._heard = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._socket: ClientConnection | None = None
+        self._closing = False
         self._ended = False
 
         self.dropped = 0
@@ -158,8 +160,15 @@ class Stream:
         await self.close()
 
     async def close(self) -> None:
-        """Close the socket; what was received before can still be iterated."""
+        """Close the socket; what was received before can still be iterated.
+
+        What the socket already holds was acknowledged to the terminal, so it is read to the end first.
+        """
+        self._closing = True
         if self._task is not None:
+            if self._socket is not None:
+                await self._socket.close()
+                await asyncio.wait((self._task,), timeout=self._patience)
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
@@ -221,10 +230,14 @@ class Stream:
                 opened = time.monotonic()
                 self._put(Connected(self._clock(), attempt))
                 self.connected = True
+                self._socket = ws
                 try:
                     reason = await self._serve(ws)
                 finally:
+                    self._socket = None
                     self.connected = False
+                if self._closing:
+                    return
                 if time.monotonic() - opened > self._status_silence:
                     attempt = 0  # a line that held a while starts over; one that is thrown out at once backs off
             self._put(Disconnected(self._clock(), reason))

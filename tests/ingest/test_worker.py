@@ -1,0 +1,251 @@
+"""The live worker against a terminal on real sockets: the same rows as an import of the same tape."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from phenix import app
+from phenix.config import Settings, load
+from phenix.engine.enrich.calendar import Calendar
+from phenix.ingest.preflight import HEALTH_TIMEOUT, preflight
+from phenix.ingest.reading import Sources
+from phenix.ingest.terminal.client import Stream
+from phenix.ingest.terminal.protocol import Contract
+from phenix.ingest.worker import Figures, Intake, Worker
+from tests.ingest.files import (
+    INTEREST_COLUMNS,
+    QUOTE_COLUMNS,
+    TAPES,
+    Tape,
+    line,
+    rows,
+    run_import,
+    tape_sources,
+    values,
+    write,
+)
+
+
+def _settings(terminal: Any, symbol: str, store: Path) -> Settings:
+    return load(
+        {
+            "THETADATA_BASE_URL": terminal.base_url,
+            "THETADATA_STREAM_URL": terminal.stream_url,
+            "INGEST_SYMBOLS": symbol,
+            "PHENIX_STORE": f"sqlite:{store}",
+        }
+    )
+
+
+async def _ingest(settings: Settings, **options: Any) -> Figures:
+    with app.open_writer(settings.store) as writer:
+        async with app.terminal_client(settings) as client:
+            worker = await app.worker(settings, app.recorder(writer), client, **options)
+            return await worker.run(asyncio.Event())
+
+
+async def _play(
+    sources: Sources, symbol: str, store: Path, runs: Sequence[dict[str, Any]], **play: Any
+) -> list[Figures]:
+    tape = app.tape(sources.trades, sources.open_interest, sources.underlying)
+    async with app.terminal(tape, speed=0.0, stocks="standard", settle_s=0.1, **play) as terminal:
+        return [await _ingest(_settings(terminal, symbol, store), **options) for options in runs]
+
+
+@pytest.mark.parametrize(("symbol", "day", "tape"), TAPES, ids=[symbol for symbol, _, _ in TAPES])
+def test_live_rows_are_those_of_an_import(tmp_path: Path, symbol: str, day: str, tape: Tape) -> None:
+    sources = tape_sources(tape)
+    run_import(tmp_path / "import.sqlite", sources)
+    expected = rows(tmp_path / "import.sqlite")
+    (figures,) = asyncio.run(_play(sources, symbol, tmp_path / "live.sqlite", [{"once": True}]))
+    assert (figures.stored, figures.duplicates, figures.dead_letters) == (len(expected), 0, 0)
+    assert rows(tmp_path / "live.sqlite") == expected
+
+
+def _day(folder: Path, prints: int) -> Sources:
+    trades = [
+        line(
+            trade_timestamp=f"2024-11-04T10:{n // 60 % 60:02d}:{n % 60:02d}",
+            quote_timestamp=f"2024-11-04T10:{n // 60 % 60:02d}:{n % 60:02d}",
+            sequence=n,
+            strike=f"{200 + n % 5}.000",
+            price=f"{3.90 + n % 16 / 100:.2f}",
+        )
+        for n in range(prints)
+    ]
+    interest = [f"XYZ,2024-11-08,{200 + n}.000,CALL,2024-11-04T06:30:04,{n}" for n in range(4)]
+    quotes = [f"2024-11-04T10:{n:02d}:00,XYZ,1,1,200.{n:02d},0,1,1,200.{n + 1:02d},0" for n in range(0, 20, 5)]
+    return Sources(
+        (write(folder / "day.csv", trades),),
+        (write(folder / "oi.csv", interest, INTEREST_COLUMNS),),
+        (write(folder / "quotes.csv", quotes, QUOTE_COLUMNS),),
+    )
+
+
+def test_a_worker_stopped_and_started_again_gives_the_same_rows(tmp_path: Path) -> None:
+    sources = _day(tmp_path, 1_000)
+    run_import(tmp_path / "import.sqlite", sources)
+    runs: list[dict[str, Any]] = [{"stop_after": 100}, {"stop_after": 150}, {"once": True}]
+    first, second, last = asyncio.run(_play(sources, "XYZ", tmp_path / "live.sqlite", runs))
+    assert 100 <= first.stored < 1_000
+    assert first.stored + second.stored + last.stored == 1_000
+    assert rows(tmp_path / "live.sqlite") == rows(tmp_path / "import.sqlite")
+
+
+def test_delayed_quotes_are_polled_where_they_are_not_streamed(tmp_path: Path) -> None:
+    sources = _day(tmp_path, 1_200)
+    tape = app.tape(sources.trades, sources.open_interest, sources.underlying)
+
+    async def run() -> Figures:
+        async with app.terminal(tape, speed=600.0, stocks="value", settle_s=0.1) as terminal:
+            return await _ingest(_settings(terminal, "XYZ", tmp_path / "live.sqlite"), once=True)
+
+    assert asyncio.run(run()).stored == 1_200
+    sources_seen = {source for (source,) in values(tmp_path / "live.sqlite", "spot_source")}
+    assert sources_seen == {None, "delayed"}
+    ages = [age for (age,) in values(tmp_path / "live.sqlite", "spot_age_ms") if age is not None]
+    assert min(ages) >= 0
+
+
+CONTRACT = {"security_type": "OPTION", "root": "XYZ", "expiration": 20241108, "strike": 220_000, "right": "C"}
+QUOTE = {
+    "ms_of_day": 34_200_396, "bid_size": 14, "bid_exchange": 47, "bid": 3.9, "bid_condition": 50, "ask_size": 14,
+    "ask_exchange": 47, "ask": 4.05, "ask_condition": 50, "date": 20241104,
+}  # fmt: skip
+TRADE = {
+    "ms_of_day": 34_200_471, "sequence": 1, "size": 2, "condition": 18, "price": 3.9, "exchange": 22, "date": 20241104,
+}  # fmt: skip
+
+
+def _frame(kind: str, body: dict[str, Any], contract: dict[str, Any] = CONTRACT) -> str:
+    header = {"type": kind, "status": "CONNECTED"}
+    return json.dumps({"header": header, "contract": contract, kind.lower(): body})
+
+
+def test_bad_frames_are_dead_letters_and_the_rest_is_stored(tmp_path: Path) -> None:
+    frames = [
+        _frame("QUOTE", QUOTE),
+        _frame("TRADE", TRADE)[:-20],
+        _frame("TRADE", {**TRADE, "price": float("nan")}),
+        _frame("TRADE", {**TRADE, "size": 0}),
+        _frame("TRADE", {**TRADE, "sequence": 2**31}),
+        _frame("TRADE", {**TRADE, "date": 20240310, "ms_of_day": 9_000_000}),
+        _frame("TRADE", TRADE, {**CONTRACT, "strike": 10**12}),
+        "\udcff{",
+        _frame("SURPRISE", {}),
+        _frame("TRADE", TRADE),
+        _frame("TRADE", {**TRADE, "condition": 999, "exchange": 76, "sequence": 2}),
+        json.dumps({"header": {"type": "STATE", "status": "CONNECTED", "state": "STOP"}}),
+    ]
+
+    async def terminal(socket: ServerConnection) -> None:
+        async for request in socket:
+            number = json.loads(request)["id"]
+            answer = {"type": "REQ_RESPONSE", "status": "CONNECTED", "response": "SUBSCRIBED", "req_id": number}
+            await socket.send(json.dumps({"header": answer}))
+            for frame in frames:
+                await socket.send(frame.encode("utf-8", "surrogateescape"), text=True)
+
+    async def run() -> Figures:
+        settings = load({"PHENIX_STORE": f"sqlite:{tmp_path}/live.sqlite"})
+        async with serve(terminal, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            with app.open_writer(settings.store) as writer:
+                async with app.terminal_client(settings) as client:
+                    worker = Worker(
+                        app.recorder(writer),
+                        Intake(Calendar.packaged()),
+                        client,
+                        Stream(f"ws://127.0.0.1:{port}"),
+                        contracts=[Contract("OPTION", "XYZ", 20241108, 2_200_000, "CALL")],
+                        underlyings=[],
+                        once=True,
+                    )
+                    return await worker.run(asyncio.Event())
+
+    figures = asyncio.run(run())
+    run_import(
+        tmp_path / "import.sqlite",
+        Sources((write(tmp_path / "day.csv", [line(), line(condition=999, exchange=76, sequence=2)]),)),
+    )
+    assert rows(tmp_path / "live.sqlite") == rows(tmp_path / "import.sqlite")
+    with app.open_reader(f"sqlite:{tmp_path}/live.sqlite") as reader:
+        letters = [letter for _, letter in reader.dead_letters()]
+    reasons = [letter.reason for letter in letters]
+    assert figures.dead_letters == len(letters)
+    assert sorted(reasons) == sorted(
+        ["frame"] * 4 + ["size_out_of_range", "sequence_out_of_range", "time_malformed", "strike_out_of_range"]
+    )
+    assert all(letter.stream == "terminal" and letter.detail and letter.snippet for letter in letters)
+
+
+def test_the_command_runs_until_it_is_stopped(tmp_path: Path) -> None:
+    sources = _day(tmp_path, 300)
+    tape = app.tape(sources.trades, sources.open_interest, sources.underlying)
+
+    async def run() -> tuple[int, str]:
+        async with app.terminal(tape, speed=0.0, stocks="standard", settle_s=0.1) as terminal:
+            environment = {
+                **os.environ,
+                "THETADATA_BASE_URL": terminal.base_url,
+                "THETADATA_STREAM_URL": terminal.stream_url,
+                "INGEST_SYMBOLS": "XYZ",
+            }
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "phenix", "ingest", "--store", f"sqlite:{tmp_path}/live.sqlite",
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
+            )  # fmt: skip
+            assert process.stderr is not None
+            async for text in process.stderr:
+                if json.loads(text)["message"] == "market STOP":
+                    break
+            process.send_signal(signal.SIGTERM)
+            out, _ = await process.communicate()
+            return process.returncode or 0, out.decode()
+
+    code, out = asyncio.run(run())
+    assert (code, out.split(",")[0]) == (0, "stored 300")
+    run_import(tmp_path / "import.sqlite", sources)
+    assert rows(tmp_path / "live.sqlite") == rows(tmp_path / "import.sqlite")
+
+
+def test_without_a_terminal_preflight_says_so(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "THETADATA_BASE_URL": "http://127.0.0.1:1",
+        "THETADATA_CONNECT_TIMEOUT_MS": "50",
+        "PHENIX_STORE": f"sqlite:{tmp_path}/live.sqlite",
+    }
+    command = [sys.executable, "-m", "phenix"]
+    done = subprocess.run([*command, "ingest"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"phenix: {HEALTH_TIMEOUT}: the terminal is not connected after 0.05 s: no answer")
+    report = subprocess.run([*command, "preflight"], capture_output=True, text=True, env=environment)
+    assert report.returncode == 1
+    assert json.loads(report.stdout)["checks"][0]["code"] == HEALTH_TIMEOUT
+
+
+def test_preflight_passes_against_a_terminal(tmp_path: Path) -> None:
+    sources = _day(tmp_path, 2)
+
+    async def run() -> dict[str, Any]:
+        async with (
+            app.terminal(app.tape(sources.trades)) as terminal,
+            app.terminal_client(_settings(terminal, "XYZ", tmp_path / "x")) as client,
+        ):
+            return (await preflight(client, "/v3/terminal/mdds/status", 5)).to_dict()
+
+    report = asyncio.run(run())
+    assert report["ok"]
+    assert [check["detail"] for check in report["checks"]] == ["the terminal is connected", "1 option roots"]
