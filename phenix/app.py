@@ -38,6 +38,8 @@ __all__ = [
     "session",
     "tape",
     "terminal",
+    "terminal_client",
+    "worker",
 ]
 
 # -- rules: bundles from the packaged rules, from files, or from the store

@@ -37,7 +37,6 @@ class Settings:
     host: str
     port: int
     grpc_port: int
-    metrics_port: int | None
     base_url: str
     stream_url: str
     health_path: str
@@ -134,8 +133,6 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("PHENIX_HOST", "host", "127.0.0.1", _host, "Address `phenix serve` binds to."),
     Setting("PHENIX_PORT", "port", "8600", _PORT, "Port of the page, REST and SSE; 0 takes a free one."),
     Setting("PHENIX_GRPC_PORT", "grpc_port", "8601", _PORT, "Port of gRPC; 0 takes a free one."),
-    Setting("PHENIX_METRICS_PORT", "metrics_port", "", _optional(_PORT),
-            "Port of ingest's own /metrics and /health; empty means none, 0 takes a free one."),
     Setting("THETADATA_BASE_URL", "base_url", "http://127.0.0.1:25503", _url("http", "https"),
             "The terminal's REST address."),
     Setting("THETADATA_STREAM_URL", "stream_url", "ws://127.0.0.1:25520/v1/events", _url("ws", "wss"),

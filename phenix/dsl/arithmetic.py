@@ -26,7 +26,7 @@ from phenix.dsl.operand import (
 from phenix.dsl.source import Span
 from phenix.dsl.types import INT64_MAX, Kind
 
-__all__ = ["Arithmetic"]
+__all__ = ["Arithmetic", "Report"]
 
 
 class Report(Protocol):

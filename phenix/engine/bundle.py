@@ -24,7 +24,7 @@ from phenix.engine.flow import BY_NAME, CATALOG, INDEX
 from phenix.engine.targets.english import say
 from phenix.engine.targets.row import Names, false_rail, true_rail, value
 
-__all__ = ["Bundle", "Chip", "load_bundle", "read_rules"]
+__all__ = ["Bundle", "Chip", "compile_bundle", "load_bundle", "read_rules"]
 
 _REQUIRED: Final = {"aa_floor": Kind.MONEY, "aa_spread": Kind.PERCENT, "packages_are_neutral": Kind.BOOL}
 """Params the enricher reads by name."""

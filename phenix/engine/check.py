@@ -12,7 +12,7 @@ from phenix.dsl.types import Value
 from phenix.engine.flow import CATALOG
 from phenix.engine.targets.reference import evaluate
 
-__all__ = ["check_rules", "run_cases"]
+__all__ = ["answer", "check_rules", "run_cases"]
 
 
 def check_rules(sources: Sequence[Source]) -> tuple[Diagnostic, ...]:

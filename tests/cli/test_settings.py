@@ -36,7 +36,7 @@ def test_every_setting_is_read_somewhere() -> None:
 def test_defaults_hold_in_an_empty_environment() -> None:
     settings = load({})
     assert settings.store == "sqlite:data/phenixflow.sqlite"
-    assert (settings.host, settings.port, settings.grpc_port, settings.metrics_port) == ("127.0.0.1", 8600, 8601, None)
+    assert (settings.host, settings.port, settings.grpc_port) == ("127.0.0.1", 8600, 8601)
     assert settings.base_url == "http://127.0.0.1:25503"
     assert settings.universe is None
     assert settings.ingest_symbols == ()
@@ -52,7 +52,7 @@ def test_names_of_other_programs_are_left_alone() -> None:
         ("PHENIX_PORT", "65536", "PHENIX_PORT is '65536'; expected a whole number from 0 to 65535"),
         ("PHENIX_PORT", "-1", "PHENIX_PORT is '-1'; expected a whole number from 0 to 65535"),
         ("PHENIX_PORT", "٣", "PHENIX_PORT is '٣'; expected a whole number from 0 to 65535"),
-        ("PHENIX_METRICS_PORT", "1.5", "PHENIX_METRICS_PORT is '1.5'; expected a whole number from 0 to 65535"),
+        ("PHENIX_GRPC_PORT", "1.5", "PHENIX_GRPC_PORT is '1.5'; expected a whole number from 0 to 65535"),
         ("THETADATA_CONCURRENCY", "0", "THETADATA_CONCURRENCY is '0'; expected a whole number from 1 to 64"),
         ("PHENIX_HOST", "a b", "PHENIX_HOST is 'a b'; expected a host name or address, such as 127.0.0.1"),
         ("PHENIX_STORE", "x.sqlite", "PHENIX_STORE is 'x.sqlite'; expected " + STORES),
