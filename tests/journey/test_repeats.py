@@ -71,7 +71,7 @@ def test_the_twentieth_repeat_is_repeat_flow_everywhere(tmp_path: Path) -> None:
     tape = _tape(tmp_path / "trade_quote.csv")
     env = {**os.environ, "PHENIX_STORE": f"sqlite:{tmp_path / 'flow.sqlite'}", "INGEST_SYMBOLS": "AAPL"}
     ports = ("--port", "0", "--stream-port", "0")
-    with _phenix("terminal", "--tape", str(tape), "--speed", "0", "--wait-for-play", *ports,
+    with _phenix("terminal", "--tape", str(tape), "--speed", "0", *ports,
                  env=env, ready=r"(http://[\d.:]+).*?(ws://\S+)") as (_, (rest, stream)):  # fmt: skip
         env |= {"THETADATA_BASE_URL": rest, "THETADATA_STREAM_URL": stream.rstrip(",.")}
         with (
@@ -79,16 +79,13 @@ def test_the_twentieth_repeat_is_repeat_flow_everywhere(tmp_path: Path) -> None:
             _phenix("serve", "--wait", "30", "--port", "0", "--grpc-port", "0", env=env,
                     ready=r"(http://[\d.:]+\d).*?([\d.]+:\d+)\D*$") as (_, (page, grpc)),
         ):  # fmt: skip
-            asyncio.run(asyncio.wait_for(_watch(rest, page, grpc), 60))
+            asyncio.run(asyncio.wait_for(_watch(page, grpc), 60))
 
 
-async def _watch(rest: str, page: str, grpc: str) -> None:
+async def _watch(page: str, grpc: str) -> None:
     async with httpx.AsyncClient(base_url=page, timeout=30) as http, Client(grpc) as client:
-        watching = asyncio.Event()
-        by_sse = asyncio.create_task(_sse(http, watching))
+        by_sse = asyncio.create_task(_sse(http))
         by_grpc = asyncio.create_task(_grpc(client))
-        await watching.wait()
-        await _play(rest)
         sse, rows = await by_sse, await by_grpc
         # The stream is told every row; the twentieth at the ask is the first with the chip, and the only one.
         repeats = [(flow["sequence"], flow["repeat3m"]) for flow in sse if flow["side"] == "ASK"]
@@ -105,11 +102,10 @@ async def _watch(rest: str, page: str, grpc: str) -> None:
         assert [row.sequence for row in page_.rows] == [1019]
 
 
-async def _sse(http: httpx.AsyncClient, watching: asyncio.Event) -> list[dict[str, Any]]:
+async def _sse(http: httpx.AsyncClient) -> list[dict[str, Any]]:
     seen: list[dict[str, Any]] = []
     async with http.stream("GET", "/api/flow/stream", params={"snapshot": 0, "watermark": 0}) as response:
         assert response.status_code == 200
-        watching.set()
         async for line in response.aiter_lines():
             if line.startswith("data: "):
                 payload = json.loads(line[6:])
@@ -127,10 +123,3 @@ async def _grpc(client: Client) -> list[Any]:
         if row.sequence == 3000:
             return rows
     raise AssertionError("the subscription ended")
-
-
-async def _play(rest: str) -> None:
-    """Tell the terminal to play once ingest has subscribed."""
-    async with httpx.AsyncClient(base_url=rest, timeout=30) as http:
-        answer = await http.post("/control/play")
-        assert answer.status_code == 200, answer.text

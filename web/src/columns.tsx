@@ -137,7 +137,7 @@ export const COLUMNS: readonly Column[] = [
   {
     title: "Fill (bid×ask)",
     field: "price",
-    width: "158px",
+    width: "172px",
     align: "end",
     cell: (row) => (
       <>
@@ -176,7 +176,7 @@ export const COLUMNS: readonly Column[] = [
   {
     title: "Chips",
     field: "",
-    width: "minmax(190px, 1fr)",
+    width: "minmax(186px, 1fr)",
     align: "start",
     cell: (row, catalog) => <Chips row={row} catalog={catalog} />,
     tip: (row, catalog) => (row.chips ?? []).map((id) => catalog.chip(id)?.label ?? id).join(", ") || undefined,

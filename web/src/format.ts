@@ -23,6 +23,11 @@ export function premium(value: unknown): string {
   return `${sign}$${size >= 100 ? Math.round(size) : Number(size.toPrecision(3))}`;
 }
 
+/** The same without zeros that say nothing: $5K, $1.5M. */
+export function brief(value: number): string {
+  return premium(value).replace(/(\.\d*?)0+(?=[KMB]$)/, "$1").replace(/\.(?=[KMB]$)/, "");
+}
+
 const EXACT = new Intl.NumberFormat("en-US", {
   style: "currency",
   currency: "USD",

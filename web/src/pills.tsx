@@ -19,7 +19,7 @@ export interface Pill {
 function bound(value: string, type: string): string {
   const number = Number(value);
   if (value === "" || Number.isNaN(number)) return value;
-  if (type === "money") return Math.abs(number) >= 1000 ? format.premium(number) : `$${format.strike(number)}`;
+  if (type === "money") return Math.abs(number) >= 1000 ? format.brief(number) : `$${format.strike(number)}`;
   return type === "percent" ? `${number}%` : format.strike(number);
 }
 
