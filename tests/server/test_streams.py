@@ -310,9 +310,21 @@ def test_shutdown_ends_open_streams(store: Store, serve: Serve) -> None:
     assert server.end(signal.SIGTERM) == 0
 
 
+def test_shutdown_does_not_wait_for_who_does_not_read(store: Store, serve: Serve) -> None:
+    server = serve(store.url)
+    deaf = Sse(server.port, "snapshot=0", receive=4096)
+    hearing = Sse(server.port, "snapshot=0&batch=1")
+    for _ in range(12):
+        store.add(500)
+    assert _read_until(hearing, 6000)
+    assert server.end(signal.SIGTERM) == 0
+    deaf.cut()
+    hearing.cut()
+
+
 def test_a_slow_reader_over_a_socket_loses_nothing(store: Store) -> None:
     """Ten megabytes for a client that does not read: its queue overflows, and the store fills the gap."""
-    from phenix.engine.log import Log
+    from phenix.engine.log import Log, Subscription
     from phenix.server import process
     from phenix.server.readers import Readers
     from phenix.server.service import FlowService
@@ -336,8 +348,17 @@ def test_a_slow_reader_over_a_socket_loses_nothing(store: Store) -> None:
         late = await asyncio.to_thread(_read_until, slow, 6000)
         assert _seqs(fast) == _seqs(late) == list(range(1, 6001))
         assert "slow_reader" in [frame.data.get("reason") for frame in late]
+        left, leave = asyncio.Event(), log.leave
+
+        def seen(subscription: Subscription) -> None:
+            leave(subscription)
+            if not log.subscribers:
+                left.set()
+
+        log.leave = seen
         slow.cut()
         quick.cut()
+        await left.wait()
         signal.raise_signal(signal.SIGTERM)
         await serving
 

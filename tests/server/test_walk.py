@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from phenix.engine.bundle import Bundle
 from phenix.engine.flow import INDEX, RAW
-from phenix.engine.store.base import Batch
+from phenix.engine.store.base import Batch, RuleVersion
 from tests.server.conftest import Server, run
 from tests.server.rows import Store, made
 from tests.server.writer_process import Writer
@@ -85,3 +87,30 @@ def test_a_backlog_is_measured(store: Store, serve: Serve) -> None:
     assert (meta["degraded"], meta["degradedReason"], meta["watermark"]) == (True, ["enrichment_lag_high"], 5)
     assert 60 <= meta["lagSeconds"] < 300
     assert len(waiting[0]) == INDEX["ingested_at_utc"] + 1
+
+
+def test_rules_activated_while_serving(store: Store, serve: Serve) -> None:
+    """The store decides which rules are in force; a running server learns it, and ends walks of the old ones."""
+    store.add(20)
+    server = serve(store.url)
+    _, body = server.get("/api/flow?limit=5")
+    cursor = body["page"]["nextCursor"]
+    config = orjson.loads(store.bundle.config_json)
+    config["sources"] = {name: text + "\n# another edition\n" for name, text in config["sources"].items()}
+    other = Bundle.from_config(orjson.dumps(config).decode())
+    assert other.version != store.bundle.version
+    version = RuleVersion(other.version, other.config_json, other.checksum, False, 1, None, None)
+    store.writer.put_rule_version(version, activate=True, now_utc=2)
+    assert server.get("/api/flow/filters/catalog")[1]["ruleVersion"] == other.version
+    assert server.get("/api/flow?limit=5")[1]["meta"]["ruleChecksum"] == other.checksum
+    status, body = server.get(f"/api/flow?limit=5&cursor={cursor}")
+    assert (status, body["code"]) == (410, "cursor_expired")
+
+
+def test_rules_that_do_not_load_are_not_used(store: Store, serve: Serve) -> None:
+    store.add(5)
+    server = serve(store.url)
+    broken = RuleVersion("broken", "{}", "0" * 64, False, 1, None, None)
+    store.writer.put_rule_version(broken, activate=True, now_utc=2)
+    status, body = server.get("/api/flow?chips=otm")
+    assert (status, body["meta"]["ruleVersion"]) == (200, store.bundle.version)
