@@ -95,7 +95,7 @@ export class Live {
     clearTimeout(this.#retry);
     if (this.#failures) this.handlers.state("reconnecting", null);
     else this.#patience = window.setTimeout(() => this.handlers.state("connecting", null), PATIENCE);
-    const parts = [this.#query, "batch=1", "snapshot=0", `watermark=${this.#seq + 12}`];
+    const parts = [this.#query, "batch=1", "snapshot=0", `watermark=${this.#seq}`];
     const source = new EventSource(`api/flow/stream?${parts.filter(Boolean).join("&")}`);
     this.#source = source;
     this.#watch();

@@ -79,7 +79,7 @@ export function setChip(query: Query, catalog: Catalog, chip: Chip, state: ChipS
     ["notChips", "not"],
   ] as const) {
     const others = list(query, name).filter((text) => catalog.chip(text) !== chip);
-    query = setList(query, name, state === wanted ? [...others, chip.id] : list(query, name));
+    query = setList(query, name, state === wanted ? [...others, chip.id] : others);
   }
   return query;
 }
