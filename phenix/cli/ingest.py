@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import time
 from pathlib import Path
@@ -89,6 +90,9 @@ def run_import(args: argparse.Namespace) -> int:
         tuple(path for paths in args.open_interest for path in paths),
         tuple(path for paths in args.underlying for path in paths),
     )
+    # The collector would walk millions of rows' state again and again to find no cycle in it.
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 50)
     shown = _Progress()
     try:
         check_sources(sources)

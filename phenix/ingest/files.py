@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final
 
 from phenix.ingest.layout import LINE_BYTES, TRADE_QUOTE, Layout, LayoutError, Table, ndjson_values
 from phenix.ingest.normalize import Refusal
@@ -24,12 +25,8 @@ _OFFSET_BITS: Final = 44
 _NDJSON: Final = frozenset({".ndjson", ".jsonl"})
 
 
-class Line(NamedTuple):
-    """A line with its place."""
-
-    file: TableFile
-    offset: int
-    text: bytes
+Line = tuple["TableFile", int, bytes]
+"""A line with its place: file, offset, text."""
 
 
 class TableFile:
@@ -43,6 +40,10 @@ class TableFile:
         self._ndjson = ndjson
         self._first_line = 1 if ndjson else 2
         self._marks = array("q")
+        self.values: Callable[[bytes], Sequence[bytes] | Refusal] = (
+            partial(ndjson_values, layout) if ndjson else layout.values
+        )
+        """The texts of the table's columns in a line, or what is wrong with it."""
 
     def lines(self) -> Iterator[Line]:
         """Every line that is not blank, in file order; an overlong one is cut."""
@@ -59,7 +60,7 @@ class TableFile:
                 if length == limit and text[-1:] != b"\n":
                     length += _skip_line(file)
                 if not text.isspace():
-                    yield Line(self, offset, text)
+                    yield self, offset, text
                 offset += length
 
     def number(self, offset: int) -> int:
@@ -74,10 +75,6 @@ class TableFile:
                 number += chunk.count(b"\n")
                 position += len(chunk) or offset
         return number
-
-    def values(self, text: bytes) -> Sequence[bytes] | Refusal:
-        """The texts of the table's columns in a line, or what is wrong with it."""
-        return ndjson_values(self.layout, text) if self._ndjson else self.layout.values(text)
 
     @property
     def split_at(self) -> int | None:
@@ -133,10 +130,11 @@ class TradeFiles:
         for file, start in zip(self._files, self._starts, strict=True):
             column = file.split_at
             for line in file.lines():
+                _, offset, text = line
                 try:
                     if column is None:
                         raise ValueError  # noqa: TRY301 - the same second look as for a line that is not plain
-                    time = line.text.split(b",", column + 1)[column]
+                    time = text.split(b",", column + 1)[column]
                     minute, ms = minutes[time[:16]], seconds[time[16:]]
                 except (ValueError, IndexError):
                     found = self._second_look(line)
@@ -147,10 +145,10 @@ class TradeFiles:
                 places = order.get(minute)
                 if places is None:
                     places = order[minute] = array("Q")
-                places.append(ms << _OFFSET_BITS | start + line.offset)
+                places.append(ms << _OFFSET_BITS | start + offset)
                 self.lines += 1
                 if self.lines % 100_000 == 0:
-                    yield start + line.offset
+                    yield start + offset
 
     def in_order(self) -> Iterator[Line]:
         """The lines by trade time, ties by file and line; after :meth:`index` ran to its end."""
@@ -167,13 +165,14 @@ class TradeFiles:
                         handle.seek(offset)
                     text = handle.readline(LINE_BYTES + 1)
                     positions[which] = offset + len(text)
-                    yield Line(self._files[which], offset, text)
+                    yield self._files[which], offset, text
         finally:
             for handle in handles:
                 handle.close()
 
     def _second_look(self, line: Line) -> tuple[int, int] | Refusal:
-        values = line.file.values(line.text)
+        file, _, text = line
+        values = file.values(text)
         if isinstance(values, Refusal):
             return values
         time = values[list(TRADE_QUOTE.columns).index("trade_timestamp")]

@@ -6,6 +6,7 @@ Parsing takes about as much time as storing, so a large import gives it the seco
 
 from __future__ import annotations
 
+import gc
 import json
 import marshal
 import signal
@@ -19,6 +20,7 @@ from typing import IO, Any, Final, NamedTuple
 
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.enrich.clock import et_of
+from phenix.engine.store.base import SNIPPET_BYTES
 from phenix.ingest.files import Line, TradeFiles, open_table
 from phenix.ingest.inputs import InterestBook, SpotBook
 from phenix.ingest.layout import OPEN_INTEREST, TRADE_QUOTE, UNDERLYING, LayoutError
@@ -141,7 +143,7 @@ class _Reading:
     def _read_interest(self) -> Iterator[Part]:
         rows = []
         for line in self._lines(OPEN_INTEREST, self._sources.open_interest):
-            values = line.file.values(line.text)
+            values = line[0].values(line[2])
             if isinstance(values, Refusal):
                 self._refuse(line, values)
                 continue
@@ -169,7 +171,7 @@ class _Reading:
         quotes = []
         money = HalfEvenMoney()
         for line in self._lines(UNDERLYING, self._sources.underlying):
-            values = line.file.values(line.text)
+            values = line[0].values(line[2])
             if isinstance(values, Refusal):
                 self._refuse(line, values)
                 continue
@@ -197,7 +199,8 @@ class _Reading:
         now = time.time_ns() // 1_000_000
         for line in trades.in_order():
             done += 1
-            values = line.file.values(line.text)
+            file, _, text = line
+            values = file.values(text)
             row = values if isinstance(values, Refusal) else self._row(values, now)
             if isinstance(row, Refusal):
                 self._refuse(line, row)
@@ -235,12 +238,14 @@ class _Reading:
             return Refusal("time_malformed", str(error))
 
     def _refuse(self, line: Line, refusal: Refusal) -> None:
-        place = f"{line.file.path.name}:{line.file.number(line.offset)}"
-        self._letters.append((place, refusal.reason, refusal.detail, line.text[:4096]))
+        file, offset, text = line
+        place = f"{file.path.name}:{file.number(offset)}"
+        self._letters.append((place, refusal.reason, refusal.detail, text[:SNIPPET_BYTES]))
 
 
 def _main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; without it the pipe ends this process
+    gc.disable()  # rows are tuples of numbers and text: nothing here refers in a circle
     sources = Sources(*(tuple(map(Path, paths)) for paths in json.loads(sys.argv[1])))
     try:
         for part in read_parts(sources):
