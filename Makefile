@@ -90,7 +90,7 @@ proto: $(DEV)
 	$(BIN)/python -m phenix.server.grpc.schema
 
 web:
-	cd web && npm install --no-save --no-audit --no-fund --loglevel=error && npm run --silent build
+	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock" pyproject.toml

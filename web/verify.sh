@@ -4,8 +4,7 @@ set -eu
 cd "$(dirname "$0")"
 built="$(mktemp -d)"
 trap 'rm -rf "$built"' EXIT
-# `npm ci` refuses the lock where the registry lacks optional packages of other platforms; the versions are the same.
-[ -d node_modules ] || npm ci --no-audit --no-fund >/dev/null 2>&1 || npm install --no-save --no-audit --no-fund
+[ -d node_modules ] || npm ci --no-audit --no-fund
 npx tsc --noEmit
 npx vite build --logLevel warn --outDir "$built" --emptyOutDir
 if ! diff -r "$built" ../phenix/server/static; then
