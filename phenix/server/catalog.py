@@ -7,7 +7,8 @@ from typing import Any, Final
 from phenix.dsl.types import Kind
 from phenix.engine.encode import json_value
 from phenix.engine.flow import FIELDS, Field
-from phenix.server.params import PARAMETERS, SORTABLE
+from phenix.server.params import PARAMETERS
+from phenix.server.reading import SORTABLE
 from phenix.server.service import Rules
 
 __all__ = ["OPERATORS", "catalog"]

@@ -14,7 +14,8 @@ from phenix.engine.predicate import Predicate
 from phenix.engine.query.page import compile_filter
 from phenix.engine.query.request import Refusal
 from phenix.server.errors import ERRORS
-from phenix.server.params import CODES, PARAMETERS, read
+from phenix.server.params import PARAMETERS, read
+from phenix.server.reading import CODES
 from tests.server.cases import check
 from tests.server.conftest import Server
 from tests.server.rows import Store
