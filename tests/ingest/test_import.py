@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -289,6 +291,39 @@ def test_a_reading_process_that_fails_says_so(tmp_path: Path) -> None:
     sources = Sources((tmp_path / "gone.csv",))
     with pytest.raises(LayoutError, match=r"gone\.csv does not exist"):
         list(read_parts_apart(sources))
+
+
+def test_an_import_that_cannot_write_on_says_so_and_is_completed_by_another(tmp_path: Path) -> None:
+    sources = _day(tmp_path, 12_000)
+    whole, broken = tmp_path / "whole.sqlite", tmp_path / "broken.sqlite"
+    command = [sys.executable, "-m", "phenix", "import", str(sources.trades[0]), "--store", f"sqlite:{broken}"]
+    limit = 3 * 2**20  # bytes a file may have: room for a batch or two
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"phenix: the store {broken} ")
+    assert "nothing already stored is lost" in done.stderr
+    assert 0 < _stored(broken) < 12_000
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    run_import(whole, sources)
+    assert rows(broken) == rows(whole)
+
+
+def test_a_store_with_a_writer_refuses_the_import(tmp_path: Path) -> None:
+    csv = write(tmp_path / "day.csv", [line()])
+    store = f"sqlite:{tmp_path}/flow.sqlite"
+    with app.open_writer(store):
+        done = subprocess.run(
+            [sys.executable, "-m", "phenix", "import", str(csv), "--store", store], capture_output=True, text=True
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        f"phenix: the store {tmp_path}/flow.sqlite already has a writer (process {os.getpid()})"
+    )
 
 
 def _stored(store: Path) -> int:
