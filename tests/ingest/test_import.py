@@ -77,10 +77,10 @@ def test_order_is_trade_time_then_file_then_line(tmp_path: Path) -> None:
         return line(trade_timestamp=f"2024-11-04T09:{second // 60:02d}:{second % 60:02d}", sequence=sequence)
 
     one = write(tmp_path / "one.csv", [at(70, 1), at(10, 2), at(10, 3), at(500, 4)])
-    two = write(tmp_path / "two.csv", [at(10, 5), at(69, 6), at(10, 7)], end=b"\n")
+    two = write(tmp_path / "two.csv", [at(10, 5), at(75, 6), at(10, 7)], end=b"\n")
     store = tmp_path / "flow.sqlite"
     run_import(store, Sources((two, one)))
-    assert [sequence for (sequence,) in values(store, "sequence")] == [5, 7, 2, 3, 6, 1, 4]
+    assert [sequence for (sequence,) in values(store, "sequence")] == [5, 7, 2, 3, 1, 6, 4]
 
 
 def test_values_are_exact(tmp_path: Path) -> None:
