@@ -428,13 +428,16 @@ def test_a_killed_server_costs_no_row_and_doubles_none(page: Page, growing: Serv
     assert all_rows(page) == wanted
 
 
-def test_a_page_opened_before_the_server_answers_fills_itself(page: Page, growing: Served) -> None:
+def test_a_filter_chosen_without_a_server_shows_no_other_rows_and_fills_itself(page: Page, growing: Served) -> None:
     opened(page, growing)
     growing.kill()
+    expect(page.locator(".banner")).to_contain_text("Not connected", timeout=30_000)
+    assert shown(page) != []  # the last answer to the same question stays
     page.locator("[data-chip=calls]").click()
-    expect(page.locator(".banner")).to_contain_text("Not connected")
+    expect(page.locator(".state h2")).to_have_text("No connection to the server")
+    assert shown(page) == []
     growing.start()
-    expect(page.locator(".banner")).to_have_count(0, timeout=30_000)
+    expect(page.locator(".state")).to_have_count(0, timeout=30_000)
     settled(page)
     same_as_api(page, growing, "chips=calls")
 

@@ -34,7 +34,10 @@ export function ChipBar({ model }: { model: Model }) {
             const on = count?.on ?? 0;
             const unknown = count?.unknown ?? 0;
             const undecided = model.rows.length > 0 && unknown === model.rows.length;
-            const set = (next: query.ChipState): void => model.go(query.setChip(model.query, catalog, chip, next));
+            const set = (next: query.ChipState): void => {
+              setShown(null);
+              model.go(query.setChip(model.query, catalog, chip, next));
+            };
             return (
               <button
                 type="button"

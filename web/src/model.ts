@@ -73,6 +73,8 @@ export class Model {
   #arrived: api.Row[] = [];
   #scheduled = false;
   #abort: AbortController | null = null;
+  /** The query the rows shown answer. */
+  #answered: query.Query | null = null;
   #failures = 0;
   #timer = 0;
 
@@ -176,8 +178,7 @@ export class Model {
   }
 
   #replace(page: api.Page): void {
-    this.rows = [];
-    this.#places.clear();
+    this.#reset();
     this.#arrived = [];
     this.held = [];
     this.heldTooMany = false;
@@ -185,9 +186,8 @@ export class Model {
     this.truncated = false;
     this.fresh.clear();
     this.retracted.clear();
-    this.counts.clear();
-    this.totals = { premium: 0, calls: 0, puts: 0, bullish: 0, bearish: 0 };
     this.#append(page);
+    this.#answered = this.query;
     this.meta = page.meta;
     this.watermark = page.meta.watermark;
     this.degraded = { degraded: page.meta.degraded, reasons: page.meta.degradedReason ?? [] };
@@ -198,6 +198,22 @@ export class Model {
     this.generation += 1;
     if (this.selected !== null && !this.#places.has(this.selected)) this.select(null);
     this.emit();
+  }
+
+  #reset(): void {
+    this.rows = [];
+    this.#places.clear();
+    this.counts.clear();
+    this.totals = { premium: 0, calls: 0, puts: 0, bullish: 0, bearish: 0 };
+  }
+
+  #clear(): void {
+    this.#reset();
+    this.#answered = null;
+    this.cursor = null;
+    this.held = [];
+    this.elsewhere = 0;
+    this.select(null);
   }
 
   #append(page: api.Page): void {
@@ -215,6 +231,8 @@ export class Model {
     this.loadingMore = false;
     this.problem = error;
     const passing = error instanceof api.Unreachable || (error instanceof api.Problem && error.status >= 429);
+    // rows of another query are never shown as this one's
+    if (!passing || this.#answered !== this.query) this.#clear();
     if (passing) {
       this.#failures += 1;
       const delay = Math.min(5_000, 500 * 2 ** this.#failures) * (0.5 + Math.random() / 2);
@@ -223,16 +241,9 @@ export class Model {
       clearTimeout(this.#timer);
       this.#timer = window.setTimeout(() => void again(), delay);
     } else {
-      // the API gives no rows for this query, so the page shows none
-      this.rows = [];
-      this.#places.clear();
-      this.counts.clear();
-      this.totals = { premium: 0, calls: 0, puts: 0, bullish: 0, bearish: 0 };
-      this.cursor = null;
       this.loaded = true;
       this.retryAt = null;
       this.live = "off";
-      this.select(null);
     }
     this.emit();
   }
