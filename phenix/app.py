@@ -284,13 +284,14 @@ def export(store: str, where: str = "") -> Iterator[bytes] | str:
 
     Raises StoreError, and RulesError when the stored rules cannot be used.
     """
+    reader = open_reader(store)  # first: a store that is not there is said without loading the language
+
     from phenix.dsl.render import render_text
     from phenix.engine.bundle import Bundle
     from phenix.engine.encode import Encoder
     from phenix.engine.predicate import compile_predicate
     from phenix.engine.query.export import export_lines
 
-    reader = open_reader(store)
     version = reader.rule_version()
     try:
         bundle = Bundle.from_config(version.config_json, version.checksum) if version else packaged_bundle()

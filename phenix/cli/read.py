@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from phenix.cli.command import CLEAN, CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from phenix.client import Client, RequestError
 
 __all__ = ["add"]
@@ -108,6 +108,8 @@ def _client(args: argparse.Namespace) -> Client:
 
 
 def _run(work: Coroutine[Any, Any, None], args: argparse.Namespace) -> int:
+    import asyncio
+
     from phenix.client import RequestError
 
     try:
