@@ -1,7 +1,7 @@
 """Rows a second through the enricher, without the tagger: ``python bench/enrich.py [ROWS]``.
 
 A believable session: 200 symbols, 30,000 contracts, sizes and prices skewed, quotes around the price, one
-print in a thousand late, one in two thousand a cancel. Prints a line and a JSON object.
+print in a thousand late, one in two thousand a cancel. Prints its figures as JSON.
 """
 
 from __future__ import annotations
@@ -95,16 +95,12 @@ def main() -> None:
     again.enrich(raws[-1:])
     rebuild = time.process_time() - began
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    figures = {
-        "rows": rows, "rows_per_s_median": round(statistics.median(speeds)), "rows_per_s_best": round(max(speeds)),
-        "rebuild_rows_per_s": round(rows / rebuild), "cancels": cancels,
-        "grown_bytes_per_row": round(grown * 1024 / rows), "loop_ns": round(loop_ns(), 1),
+    detail = {
+        "rows": rows, "rebuild_rows_per_s": round(rows / rebuild), "cancels": cancels,
+        "state_bytes_per_row": round(grown * 1024 / rows),
     }  # fmt: skip
-    print(
-        f"enrich {figures['rows_per_s_median']:,} rows/s of CPU (median batch; best {figures['rows_per_s_best']:,}),"
-        f" rebuild {figures['rebuild_rows_per_s']:,}; an empty loop turn takes {figures['loop_ns']} ns"
-    )
-    print(json.dumps(figures))
+    what = "enrichment without tagging, of CPU time"
+    print(json.dumps([{"id": "P3", "what": what, "value": round(rows / seconds), "unit": "rows/s", "detail": detail}]))
 
 
 if __name__ == "__main__":
