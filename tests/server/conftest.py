@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from phenix.engine.bundle import Bundle
-from tests.server.rows import Store
+from tests.server.rows import Store, rules
 
 
 def environment() -> dict[str, str]:
@@ -115,11 +115,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, S
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle() -> Bundle:
     """The packaged rules."""
-    from phenix.app import packaged_bundle
-
-    return packaged_bundle()
+    return rules()
 
 
 @pytest.fixture

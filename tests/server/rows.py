@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from phenix.app import active_bundle
+from phenix.app import packaged_bundle
 from phenix.engine.bundle import Bundle
 from phenix.engine.flow import ENRICHED, INDEX, RAW, STORED
-from phenix.engine.store.base import Batch, Writer
+from phenix.engine.store.base import Batch, RuleVersion, Writer
 from phenix.engine.store.sqlite import open_writer
 
 SESSION = 20260918
@@ -56,6 +56,12 @@ def made(number: int, seed: int = 0, **values: Any) -> list[Any]:
     return [{**flags, **row}.get(f.name) for f in STORED]
 
 
+@cache
+def rules() -> Bundle:
+    """The packaged rules, compiled once."""
+    return packaged_bundle()
+
+
 class Store:
     """A store being written; rows are made in order, ``cancel`` takes an earlier one back."""
 
@@ -65,7 +71,10 @@ class Store:
         self.seed = seed
         self.made = 0
         self.writer: Writer = open_writer(path)
-        self.bundle: Bundle = active_bundle(self.writer)
+        self.bundle = rules()
+        if self.writer.reads.rule_version() is None:
+            version = (self.bundle.version, self.bundle.config_json, self.bundle.checksum)
+            self.writer.put_rule_version(RuleVersion(*version, False, 1, None, None), activate=True, now_utc=1)
 
     def add(self, count: int = 1, **values: Any) -> list[list[Any]]:
         """Append made-up rows in one commit; returns them with their seqs."""
@@ -94,12 +103,3 @@ class Store:
 
     def close(self) -> None:
         self.writer.close()
-
-
-def batches(total: int, seed: int) -> Iterator[int]:
-    """Sizes of random commits that add up to a total."""
-    rng = random.Random(zlib.crc32(f"{total} {seed}".encode()))
-    while total > 0:
-        size = min(total, rng.choice((1, 1, 2, 7, 30)))
-        yield size
-        total -= size

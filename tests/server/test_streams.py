@@ -67,7 +67,7 @@ def test_sse_cut_and_killed_at_random(writer: Writer, tmp_path: Path, serve: Ser
     rng = random.Random(batch)
     got: list[tuple[int, str, int]] = []
     last, kills, cuts = 0, 0, 0
-    while cuts < 15 or last < writer.newest:
+    while cuts < 12 or last < writer.newest:
         stream = Sse(server.port, f"right=call&batch={batch}&snapshot=0", last)
         assert stream.status == 200
         for _ in range(rng.choice((1, 3, 10, 30))):
@@ -77,7 +77,7 @@ def test_sse_cut_and_killed_at_random(writer: Writer, tmp_path: Path, serve: Ser
             if frame.event != "progress":
                 got += events(frame)
             last = frame.id
-            if cuts < 15 and rng.random() < 0.7:
+            if cuts < 12 and rng.random() < 0.7:
                 writer.step()
             if last >= writer.newest:
                 break
@@ -101,7 +101,7 @@ def test_grpc_cut_and_killed_at_random(writer: Writer, tmp_path: Path, serve: Se
         got: list[tuple[int, str, int]] = []
         last, cuts, kills = 0, 0, 0
         wanted = flow_pb2.Filter(where="right = call", include_cancelled=True)
-        while cuts < 15 or last < writer.newest:
+        while cuts < 12 or last < writer.newest:
             async with grpc.aio.insecure_channel(server.target) as channel:
                 stub = flow_pb2_grpc.FlowServiceStub(channel)  # type: ignore[no-untyped-call]
                 call = stub.Subscribe(flow_pb2.SubscribeRequest(filter=wanted, after_seq=last), wait_for_ready=True)
@@ -110,7 +110,7 @@ def test_grpc_cut_and_killed_at_random(writer: Writer, tmp_path: Path, serve: Se
                     got += [(event.sequence, KINDS[event.kind], event.row.seq) for event in response.events.events]
                     last = response.watermark
                     left -= 1
-                    if cuts < 15:
+                    if cuts < 12:
                         writer.step()
                     if not left or last >= writer.newest:
                         break
