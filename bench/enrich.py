@@ -96,11 +96,17 @@ def main() -> None:
     rebuild = time.process_time() - began
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     detail = {
-        "rows": rows, "rebuild_rows_per_s": round(rows / rebuild), "cancels": cancels,
-        "state_bytes_per_row": round(grown * 1024 / rows),
+        "rows": rows, "rows_per_s_best": round(max(speeds)), "rebuild_rows_per_s": round(rows / rebuild),
+        "cancels": cancels, "grown_bytes_per_row": round(grown * 1024 / rows), "loop_ns": round(loop_ns(), 1),
     }  # fmt: skip
-    what = "enrichment without tagging, of CPU time"
-    print(json.dumps([{"id": "P3", "what": what, "value": round(rows / seconds), "unit": "rows/s", "detail": detail}]))
+    figure = {
+        "id": "P3",
+        "what": "enrichment without tagging, of CPU time, median batch",
+        "value": round(statistics.median(speeds)),
+        "unit": "rows/s",
+        "detail": detail,
+    }
+    print(json.dumps([figure]))
 
 
 if __name__ == "__main__":
