@@ -14,6 +14,7 @@ from phenix.engine.encode import json_value
 from phenix.engine.flow import BY_NAME, INDEX
 from phenix.engine.query.page import Page, fetch_page
 from phenix.engine.query.request import FlowRequest, Refusal, Total
+from phenix.engine.store.base import StoreTimeout
 from phenix.engine.store.sqlite import open_reader
 from phenix.engine.store.sqlite_reader import SqliteReader
 from tests.server.rows import Store
@@ -209,3 +210,61 @@ def test_a_walk_stays_on_its_session(store: Store, reader: SqliteReader) -> None
     assert [row[SEQ] for row in first.rows + rest.rows] == list(range(10, 0, -1))
     assert [row[SEQ] for row in page(reader, request, store).rows] == [15, 14, 13, 12]
     assert json_value("session_date", first.session) == "2026-09-18"
+
+
+def test_sessions(store: Store, reader: SqliteReader) -> None:
+    for date in (20260916, 20260917, 20260918):
+        store.add(3, session_date=date)
+
+    def seqs(request: FlowRequest) -> list[int]:
+        return [row[SEQ] for row in page(reader, request, store).rows]
+
+    assert seqs(FlowRequest()) == [9, 8, 7]
+    assert seqs(FlowRequest(sessions=2)) == [9, 8, 7, 6, 5, 4]
+    assert seqs(FlowRequest(sessions=9)) == list(range(9, 0, -1))
+    assert seqs(FlowRequest(where("session_date = 2026-09-16"))) == [3, 2, 1]
+    assert seqs(FlowRequest(where("trade_ts_utc >= 2026-09-18T00:00Z"))) == list(range(9, 0, -1))
+    first = page(reader, FlowRequest(sessions=2, limit=4), store)
+    store.add(2, session_date=20260919)
+    rest = FlowRequest(sessions=2, limit=4, cursor=first.next_cursor or "")
+    assert seqs(rest) == [5, 4]
+    bounded = page(reader, FlowRequest(where("session_date > 2026-09-17"), limit=2), store)
+    assert bounded.session is None
+    assert seqs(FlowRequest(where("session_date > 2026-09-17"), cursor=bounded.next_cursor or "")) == [9, 8, 7]
+
+
+def test_filters_that_do_not_compile(store: Store, reader: SqliteReader) -> None:
+    one = refusal(reader, FlowRequest(where("vallue > 1")), store)
+    assert (one.code, one.detail, len(one.diagnostics)) == ("invalid_query", "there is no field `vallue`", 1)
+    two = refusal(reader, FlowRequest((("where", "vallue > 1"), ("preset", "value > 5m"))), store)
+    assert (two.code, len(two.diagnostics)) == ("invalid_query", 2)
+    assert two.detail == "2 things are wrong with the filter; the first: there is no field `vallue`"
+    assert [found.to_dict()["source"] for found in two.diagnostics] == ["where", "preset"]
+    assert refusal(reader, FlowRequest(where("a" * 70_000)), store).code == "too_complex"
+    assert refusal(reader, FlowRequest(cursor="x"), store).code == "invalid_query"
+
+
+class Hurried:
+    """A reader with no time left for counting."""
+
+    def __init__(self, reader: SqliteReader) -> None:
+        self._reader = reader
+
+    def execute(self, sql: str, params: Any = (), *, timeout_s: float | None = None) -> Any:
+        counting = sql.startswith("SELECT count(*)")
+        return self._reader.execute(sql, params, timeout_s=-1 if counting else timeout_s)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+
+def test_a_count_that_takes_too_long(store: Store, reader: SqliteReader) -> None:
+    store.add(2000)
+    hurried: Any = Hurried(reader)
+    guess = fetch_page(hurried, FlowRequest(total=Total.ESTIMATE), store.bundle)
+    assert isinstance(guess, Page)
+    assert (guess.total, len(guess.rows)) == (None, 50)
+    with pytest.raises(StoreTimeout):
+        fetch_page(hurried, FlowRequest(total=Total.EXACT), store.bundle)
+    with pytest.raises(StoreTimeout):
+        fetch_page(reader, FlowRequest(where("size > 9000000")), store.bundle, timeout_s=-1)

@@ -92,7 +92,7 @@ class Store:
             self.bundle.tag(whole)
             stored.append(whole)
         taken = [(original, stored[position][0]) for position, original in cancels]
-        self.writer.append_enriched([(row[0], *row[len(RAW) :]) for row in stored], taken)
+        self.writer.append_enriched([(*row[:2], *row[len(RAW) :]) for row in stored], taken)
         return stored
 
     def cancel(self, original: Sequence[Any]) -> list[Any]:

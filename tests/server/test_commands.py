@@ -46,9 +46,10 @@ def test_ports_in_use(store: Store, taken: int) -> None:
     )
 
 
-def test_other_hosts(store: Store) -> None:
-    assert refused("serve", "--store", store.url, "--host", "0.0.0.0", "--port", "0", "--grpc-port", "0").startswith(
-        "phenix: will not listen on 0.0.0.0: without tokens"
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1234", "127.0.0.1.example.com", "localhost.example.com"])
+def test_other_hosts(store: Store, host: str) -> None:
+    assert refused("serve", "--store", store.url, "--host", host, "--port", "0", "--grpc-port", "0").startswith(
+        f"phenix: will not listen on {host}: without tokens"
     )
 
 

@@ -71,3 +71,10 @@ def test_messages_say_the_same_as_json(number: int) -> None:
     assert to_json(to_message(row, number, encoder)) == whole
     assert whole["missingMetrics"] == (["otm_pct", "oi"] if number % 2 else [])
     assert orjson.loads(encoder.encode(row, number, ("value", "id"))) == {"value": whole["value"], "id": whole["id"]}
+
+
+def test_memos_are_bounded_and_do_not_matter() -> None:
+    encoder = Encoder(CHIPS)
+    for number in range(10_000):
+        assert ts_text(number * 1000).endswith(f":{number % 60:02d}.000Z")
+        assert encoder.chips(number, 0)[0] == [name for name, bit in CHIPS if number >> bit & 1]
