@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple, Protocol
 
 from phenix.engine.enrich.clock import wall_of
-from phenix.engine.enrich.formulas import trade_id
+from phenix.engine.enrich.formulas import premium, trade_id
 from phenix.engine.enrich.roots import adjusted, underlying
 from phenix.engine.flow import BY_NAME
 from phenix.ingest.contract import Contract
 from phenix.ingest.inputs import InterestBook, SpotBook
 
-__all__ = ["PRICE_LIMIT", "Normalizer", "RawRow", "Refusal", "Sessions"]
+__all__ = ["PRICE_LIMIT", "VALUE_LIMIT", "Normalizer", "RawRow", "Refusal", "Sessions"]
 
 RawRow = tuple[Any, ...]
 """Values of :data:`phenix.engine.flow.RAW`; the seq is None until the store assigns it."""
@@ -45,6 +45,8 @@ def _top(name: str) -> int:
 
 PRICE_LIMIT: Final = _top("price")
 """Highest price a row may hold, ten-thousandths of a dollar."""
+VALUE_LIMIT: Final = _top("value")
+"""Highest premium a row may hold, ten-thousandths of a dollar."""
 _SIZE: Final = _top("size")
 _STRIKE: Final = _top("strike")
 _CODE: Final = _top("condition")
@@ -110,6 +112,8 @@ class Normalizer:
             and (quote_ts_utc is None or 0 <= quote_ts_utc <= _TIME)
         ):
             return _out_of_range(ts_utc, (price, size, condition, exchange, sequence, bid, ask, quote_ts_utc))
+        if (value := premium(price, size)) > VALUE_LIMIT:
+            return Refusal("value_out_of_range", f"premium {_dollars(value)} is above {_dollars(VALUE_LIMIT)}")
         root, expiration, strike, right = contract
         session_date, session = self._session(root, symbol, ts_utc)
         spot, spot_age, spot_source = self._spots.at(symbol, ts_utc)

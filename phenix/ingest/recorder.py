@@ -64,7 +64,7 @@ class Recorder:
         enriched = self._enricher.enrich(rows)
         self.unmatched_cancels += enriched.unmatched
         self._writer.append_enriched(
-            [(raw[0], *values) for raw, values in zip(rows, enriched.rows, strict=True)],
+            [(raw[0], raw[1], *values) for raw, values in zip(rows, enriched.rows, strict=True)],
             enriched.cancels,
             enriched.contract_stats,
             enriched.symbol_stats,

@@ -14,12 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
+import orjson
+
 from phenix.engine.enrich.clock import DAY, HOUR, day_of_date, utc_of, wall_of
 from phenix.engine.store.base import Batch, DeadLetter, OpenInterest, UnderlyingQuote
 from phenix.ingest.contract import Contract
 from phenix.ingest.deadletter import TERMINAL, letter
 from phenix.ingest.inputs import InterestBook, SpotBook
-from phenix.ingest.normalize import Normalizer, RawRow, Refusal, Sessions
+from phenix.ingest.normalize import PRICE_LIMIT, Normalizer, RawRow, Refusal, Sessions
 from phenix.ingest.recorder import Recorder, now_utc
 from phenix.ingest.terminal import client
 from phenix.ingest.terminal import protocol as wire
@@ -50,6 +52,7 @@ class Figures:
 @dataclass(slots=True)
 class _Pending:
     rows: list[RawRow] = field(default_factory=list)
+    payloads: list[str] = field(default_factory=list)
     quotes: list[UnderlyingQuote] = field(default_factory=list)
     interest: list[OpenInterest] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
@@ -83,6 +86,7 @@ class Intake:
         latest = max((row[2] for row in pending.rows), default=0)
         return Batch(
             rows=pending.rows,
+            payloads=pending.payloads,
             quotes=pending.quotes,
             open_interest=pending.interest,
             dead_letters=pending.letters,
@@ -116,7 +120,7 @@ class Intake:
             if ts is None:
                 self._refuse(Refusal("time_malformed", "the quote's time does not exist"), repr(quote), received_at)
             elif self._spots.at(quote.symbol, ts)[1] != 0:  # the same quote again
-                self._spot(quote.symbol, ts, quote.bid, quote.ask, DELAYED)
+                self._spot(quote.symbol, ts, quote, DELAYED, received_at)
 
     def open_interest(self, rows: Iterable[client.OpenInterestRow]) -> None:
         """Take open interest as told by the terminal."""
@@ -157,16 +161,23 @@ class Intake:
             self._refuse(row, repr(frame), received_at)
         else:
             self._pending.rows.append(row)
+            self._pending.payloads.append(_payload(frame, quote))
 
     def _underlying(self, frame: wire.QuoteFrame, received_at: int) -> None:
         ts = self._utc(frame.date, frame.ms_of_day)
         if ts is None:
             self._refuse(Refusal("time_malformed", "the quote's time does not exist"), repr(frame), received_at)
         else:
-            self._spot(frame.contract.root, ts, frame.bid, frame.ask, STREAM)
+            self._spot(frame.contract.root, ts, frame, STREAM, received_at)
 
-    def _spot(self, symbol: str, ts: int, bid: int, ask: int, source: str) -> None:
-        if self._spots.add(symbol, ts, bid, ask, source):
+    def _spot(
+        self, symbol: str, ts: int, quote: wire.QuoteFrame | client.StockQuote, source: str, received_at: int
+    ) -> None:
+        bid, ask = quote.bid, quote.ask
+        if max(bid, ask) > PRICE_LIMIT:
+            refusal = Refusal("price_out_of_range", "the quote is beyond any real price")
+            self._refuse(refusal, repr(quote), received_at)
+        elif self._spots.add(symbol, ts, bid, ask, source):
             self._pending.quotes.append(UnderlyingQuote(symbol, ts, bid, ask, source))
 
     def _refuse(self, refusal: Refusal, record: str | bytes, at_utc: int) -> None:
@@ -187,6 +198,16 @@ class Intake:
                 return None
             self._hours[date, hour] = start
         return start + ms_of_day - hour * HOUR
+
+
+def _payload(trade: wire.TradeFrame, quote: wire.QuoteFrame | None) -> str:
+    """What the terminal said of a print: its TRADE frame's body and the last QUOTE's, sizes and venues included."""
+    bodies = {"trade": trade._asdict(), "quote": quote._asdict() if quote else None}
+    for body in bodies.values():
+        if body is not None:
+            del body["contract"]
+            body |= {name: body[name] / wire.MONEY_SCALE for name in ("price", "bid", "ask") if name in body}
+    return orjson.dumps(bodies).decode()
 
 
 class Worker:

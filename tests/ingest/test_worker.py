@@ -71,6 +71,9 @@ def test_live_rows_are_those_of_an_import(tmp_path: Path, symbol: str, day: str,
     (figures,) = asyncio.run(_play(sources, symbol, tmp_path / "live.sqlite", [{"once": True}]))
     assert (figures.stored, figures.duplicates, figures.dead_letters) == (len(expected), 0, 0)
     assert rows(tmp_path / "live.sqlite") == expected
+    with app.open_reader(f"sqlite:{tmp_path / 'live.sqlite'}") as reader:
+        for price, words in reader.execute("SELECT price, raw_payload_json FROM option_trades"):
+            assert round(json.loads(words)["trade"]["price"] * 10_000) == price
 
 
 def _day(folder: Path, prints: int) -> Sources:
@@ -119,6 +122,7 @@ def test_delayed_quotes_are_polled_where_they_are_not_streamed(tmp_path: Path) -
 
 
 CONTRACT = {"security_type": "OPTION", "root": "XYZ", "expiration": 20241108, "strike": 220_000, "right": "C"}
+STOCK = {"security_type": "STOCK", "root": "XYZ"}
 QUOTE = {
     "ms_of_day": 34_200_396, "bid_size": 14, "bid_exchange": 47, "bid": 3.9, "bid_condition": 50, "ask_size": 14,
     "ask_exchange": 47, "ask": 4.05, "ask_condition": 50, "date": 20241104,
@@ -144,6 +148,8 @@ def test_bad_frames_are_dead_letters_and_the_rest_is_stored(tmp_path: Path) -> N
         _frame("TRADE", TRADE, {**CONTRACT, "strike": 10**12}),
         "\udcff{",
         _frame("SURPRISE", {}),
+        _frame("QUOTE", {**QUOTE, "bid": 2**63 - 1, "ask": 2**63 - 1}, STOCK),
+        _frame("QUOTE", {**QUOTE, "bid": 100_001, "ask": 100_002}, STOCK),
         _frame("TRADE", TRADE),
         _frame("TRADE", {**TRADE, "condition": 999, "exchange": 76, "sequence": 2}),
         json.dumps({"header": {"type": "STATE", "status": "CONNECTED", "state": "STOP"}}),
@@ -185,7 +191,8 @@ def test_bad_frames_are_dead_letters_and_the_rest_is_stored(tmp_path: Path) -> N
     reasons = [letter.reason for letter in letters]
     assert figures.dead_letters == len(letters)
     assert sorted(reasons) == sorted(
-        ["frame"] * 4 + ["size_out_of_range", "sequence_out_of_range", "time_malformed", "strike_out_of_range"]
+        ["frame"] * 5
+        + ["size_out_of_range", "sequence_out_of_range", "time_malformed", "strike_out_of_range", "price_out_of_range"]
     )
     assert all(letter.stream == "terminal" and letter.detail and letter.snippet for letter in letters)
 

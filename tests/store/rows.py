@@ -23,5 +23,5 @@ def raw_row(number: int, **values: Any) -> tuple[Any, ...]:
 
 
 def enriched_row(seq: int) -> tuple[Any, ...]:
-    """Seq and enriched values."""
-    return (seq, *(None if field.nullable else _PLAIN.get(field.type.kind, 1) for field in ENRICHED))
+    """Seq, trade id and enriched values."""
+    return (seq, seq, *(None if field.nullable else _PLAIN.get(field.type.kind, 1) for field in ENRICHED))

@@ -62,7 +62,7 @@ def test_what_is_appended_is_what_is_read(tmp_path: Path) -> None:
         writer.append_enriched([enriched_row(1), enriched_row(2)], [(1, 2)])
         whole = reader.rows_after(0, 10)
         assert [row[: len(RAW)] for row in whole] == rows
-        assert whole[1][len(RAW) :] == enriched_row(2)[1:]
+        assert whole[1][len(RAW) :] == enriched_row(2)[2:]
         assert (whole[0][INDEX["cancelled_seq"]], reader.watermark()) == (2, 2)
         assert reader.cancelled_between(1, 2) == [whole[0]]
         assert reader.cancelled_between(2, 9) == reader.cancelled_between(0, 1) == []
@@ -83,6 +83,15 @@ def test_a_batch_is_stored_whole_or_not_at_all(tmp_path: Path) -> None:
         assert [row[SEQ] for row in writer.append(Batch([raw_row(3)])).rows] == [1]
 
 
+def test_received_words_stand_beside_their_row(tmp_path: Path) -> None:
+    with open_writer(tmp_path / "flow.sqlite") as writer:
+        writer.append(Batch([raw_row(1), raw_row(2)], stream="s", watermark="2", payloads=["one", "two"]))
+        writer.append(Batch([raw_row(2), raw_row(3)], stream="s", watermark="3", payloads=["again", "three"]))
+        writer.append(Batch([raw_row(4)]))
+        stored = writer.reads.execute("SELECT seq, raw_payload_json, watermark FROM option_trades ORDER BY seq")
+        assert stored == [(1, "one", "2"), (2, "two", "2"), (3, "three", "3"), (4, None, "")]
+
+
 def test_a_large_session_is_read_in_pages(tmp_path: Path) -> None:
     with open_writer(tmp_path / "flow.sqlite") as writer:
         writer.append(Batch([raw_row(n) for n in range(1, 10_002)]))
@@ -95,8 +104,8 @@ def test_tables_have_the_columns_of_the_catalog(tmp_path: Path) -> None:
         def columns(table: str) -> list[str]:
             return [row[0] for row in writer.reads.execute(f"SELECT name FROM pragma_table_info('{table}')")]
 
-        assert columns("option_trades") == [column(field) for field in RAW]
-        assert columns("option_trade_enriched") == ["seq", *(column(field) for field in ENRICHED)]
+        assert columns("option_trades") == [*(column(field) for field in RAW), "raw_payload_json", "watermark"]
+        assert columns("option_trade_enriched") == ["seq", "trade_id", *(column(field) for field in ENRICHED)]
         strict = writer.reads.execute("SELECT name FROM pragma_table_list WHERE type = 'table' AND NOT strict")
         assert [name for (name,) in strict if not name.startswith("sqlite_")] == []
         assert len(STORED) == len(RAW) + len(ENRICHED)

@@ -125,7 +125,8 @@ class Checkpoint:
 class Batch:
     """What one transaction stores: prints with the inputs they were stored with, and how far the stream came.
 
-    ``rows`` are raw rows in the order they shall be numbered; their seq is None. An empty ``stream`` moves no
+    ``rows`` are raw rows in the order they shall be numbered; their seq is None. ``payloads``, if given,
+    are the received words of each. An empty ``stream`` moves no
     checkpoint.
     """
 
@@ -135,6 +136,7 @@ class Batch:
     dead_letters: Sequence[DeadLetter] = ()
     stream: str = ""
     watermark: str = ""
+    payloads: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +266,7 @@ class Writer(Protocol):
         contract_stats: Iterable[Sequence[Any]] = (),
         symbol_stats: Iterable[Sequence[Any]] = (),
     ) -> None:
-        """Store enriched rows (seq, then the enriched values), mark cancelled originals, move the checkpoint."""
+        """Store enriched rows (seq, trade id, the enriched values), mark cancelled originals, move the checkpoint."""
         ...
 
     def put_rule_version(self, version: RuleVersion, *, activate: bool = False, now_utc: int = 0) -> None:

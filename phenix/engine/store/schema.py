@@ -58,8 +58,12 @@ def _names(fields: tuple[Field, ...]) -> str:
 
 
 TABLES: Final = (
-    f"CREATE TABLE {RAW_TABLE} ({', '.join(map(column_sql, RAW))}) STRICT",
-    f"CREATE TABLE {ENRICHED_TABLE} (seq INTEGER PRIMARY KEY, {', '.join(map(column_sql, ENRICHED))}) STRICT",
+    # Beside the row: the terminal's own words for it (null for a file, which is still there), and how far the
+    # stream had come in the transaction that stored it.
+    f"""CREATE TABLE {RAW_TABLE} (
+        {", ".join(map(column_sql, RAW))}, raw_payload_json TEXT, watermark TEXT NOT NULL) STRICT""",
+    f"""CREATE TABLE {ENRICHED_TABLE} (
+        seq INTEGER PRIMARY KEY, trade_id INTEGER NOT NULL, {", ".join(map(column_sql, ENRICHED))}) STRICT""",
     """CREATE TABLE contract_stats_intraday (
         symbol TEXT NOT NULL, root TEXT NOT NULL, expiration INTEGER NOT NULL, strike INTEGER NOT NULL,
         "right" TEXT NOT NULL, session_date INTEGER NOT NULL,
@@ -99,9 +103,11 @@ INDEXES: Final = (
     "CREATE UNIQUE INDEX ingest_dead_letter_once ON ingest_dead_letter (stream_name, place, reason, snippet)",
 )
 
-INSERT_RAW: Final = f"INSERT INTO {RAW_TABLE} ({_names(RAW)}) VALUES ({', '.join('?' * len(RAW))})"
+INSERT_RAW: Final = (
+    f"INSERT INTO {RAW_TABLE} ({_names(RAW)}, raw_payload_json, watermark) VALUES ({', '.join('?' * (len(RAW) + 2))})"
+)
 INSERT_ENRICHED: Final = (
-    f"INSERT INTO {ENRICHED_TABLE} (seq, {_names(ENRICHED)}) VALUES ({', '.join('?' * (len(ENRICHED) + 1))})"
+    f"INSERT INTO {ENRICHED_TABLE} (seq, trade_id, {_names(ENRICHED)}) VALUES ({', '.join('?' * (len(ENRICHED) + 2))})"
 )
 SELECT_RAW: Final = f"SELECT {', '.join(field.sql for field in RAW)} FROM {RAW_TABLE} t"
 SELECT_STORED: Final = f"SELECT {', '.join(field.sql for field in STORED)} FROM {FROM_ROWS}"

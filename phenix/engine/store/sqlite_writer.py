@@ -41,6 +41,10 @@ _PUT_SYMBOL: Final = (
 )
 
 
+def _identity(row: Sequence[Any]) -> tuple[int, int]:
+    return row[_TS], row[_ID]
+
+
 class SqliteWriter:
     """Implements :class:`phenix.engine.store.base.Writer`; opened by :func:`phenix.engine.store.sqlite.open_writer`."""
 
@@ -64,7 +68,10 @@ class SqliteWriter:
         with self._transaction():
             new = self._new_rows(batch.rows)
             rows = [(seq, *row[1:]) for seq, row in enumerate(new, self._last_seq + 1)]
-            self._connection.executemany(INSERT_RAW, rows)
+            payloads = dict(zip(map(_identity, batch.rows), batch.payloads, strict=True)) if batch.payloads else {}
+            mark = batch.watermark
+            beside = ((*row, payloads.get(_identity(row)), mark) for row in rows)
+            self._connection.executemany(INSERT_RAW, beside)
             if batch.quotes:
                 quotes = ((q.symbol, q.ts_utc, q.bid, q.ask, q.source) for q in batch.quotes)
                 self._connection.executemany(_INSERT_QUOTE, quotes)
@@ -98,8 +105,8 @@ class SqliteWriter:
     ) -> None:
         """Store enriched rows in one transaction.
 
-        ``rows``: seq, then the values of :data:`phenix.engine.flow.ENRICHED`; ``cancels``: (seq of the original, seq
-        of its cancel). Statistics are rows of their tables' columns and replace older ones.
+        ``rows``: seq, trade id, then the values of :data:`phenix.engine.flow.ENRICHED`; ``cancels``: (seq of the
+        original, seq of its cancel). Statistics are rows of their tables' columns and replace older ones.
         """
         with self._transaction():
             self._connection.executemany(INSERT_ENRICHED, rows)
@@ -148,12 +155,12 @@ class SqliteWriter:
         if len({row[_ID] for row in rows}) == len(rows) and all(row[_TS] > self._last_ts for row in rows):
             return rows
         # Only what is not later than everything stored can be there already: a look-up for each, not an index scan.
-        doubtful = [(row[_TS], row[_ID]) for row in rows if row[_TS] <= self._last_ts]
+        doubtful = [_identity(row) for row in rows if row[_TS] <= self._last_ts]
         sql = f"SELECT trade_ts_utc, trade_id FROM {RAW_TABLE} WHERE trade_ts_utc = ? AND trade_id = ?"
         seen = set(self._connection.executemany(sql, doubtful))
         new = []
         for row in rows:
-            identity = (row[_TS], row[_ID])
+            identity = _identity(row)
             if identity not in seen:
                 seen.add(identity)
                 new.append(row)

@@ -201,6 +201,8 @@ def money(value: Any, name: str) -> int:
         if scaled / MONEY_SCALE != value:
             raise ValueError(f"{name} {value!r} has more than four decimals")
     elif kind is int:
+        if not -_LARGEST < value < _LARGEST:
+            raise ValueError(f"{name} {value!r} is beyond any price")
         scaled = value * MONEY_SCALE
     else:
         raise ValueError(f"{name} is not a number")
