@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
-_LOOPBACK = ("127.", "::1", "localhost")
 _TICK_S = 0.05
 
 
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     store, host = args.store or settings.store, args.host or settings.host
     port = settings.port if args.port is None else args.port
     grpc_port = settings.grpc_port if args.grpc_port is None else args.grpc_port
-    if not host.startswith(_LOOPBACK):
+    if not _is_loopback(host):
         raise CommandError(
             f"will not listen on {host}: without tokens, which this version does not have, the API would be open to "
             "everyone who reaches it; use 127.0.0.1 and a tunnel or a proxy that asks who is there"
@@ -86,6 +85,16 @@ def run(args: argparse.Namespace) -> int:
     except app.RulesError as error:
         raise CommandError(str(error)) from None
     return CLEAN
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches an address; a name is only believed to be when it is ``localhost``."""
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _ready(found: Addresses) -> None:

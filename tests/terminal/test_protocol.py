@@ -100,6 +100,7 @@ BAD = [
     ("price=null", "TRADE frame: price is not a number"),
     ("price=true", "TRADE frame: price is not a number"),
     ("price=1e300", "TRADE frame: price 1e+300 is not finite or beyond any price"),
+    ("price=9223372036854775807", "TRADE frame: price 9223372036854775807 is beyond any price"),
     ("price=NaN", "broken JSON"),
     ("price=Infinity", "broken JSON"),
     ("size=1.5", "TRADE frame: size 1.5 is not an integer"),
