@@ -8,8 +8,8 @@ IEEE doubles. Nodes are frozen and compared by value.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 from phenix.dsl.types import Kind, Value
 
@@ -37,6 +37,7 @@ __all__ = [
     "Or",
     "Param",
     "Real",
+    "assume_known",
     "children",
     "nullable",
     "reads",
@@ -235,6 +236,20 @@ def walk(node: Core) -> Iterator[Core]:
 def reads(node: Core) -> frozenset[str]:
     """Names of the fields below; chips are not looked into."""
     return frozenset(n.name for n in walk(node) if isinstance(n, Field))
+
+
+def assume_known(node: Core) -> Core:
+    """The tree for rows on which every field it reads is known; it may still be :func:`nullable` (division, chips)."""
+    if isinstance(node, Field):
+        return replace(node, nullable=False)
+    changed: dict[str, Any] = {}
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if isinstance(value, _CORE):
+            changed[field.name] = assume_known(value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], _CORE):
+            changed[field.name] = tuple(assume_known(v) for v in value)
+    return replace(node, **changed) if changed else node
 
 
 def nullable(node: Core) -> bool:

@@ -58,6 +58,8 @@ def syntax_error(error: Any, text: str, offset: int, source: Source) -> Diagnost
         return diagnostic("PHX001", f"`{found}` cannot stand here", span, source, fix=Fix(span, near, safe=False))
     if found == ")" and not expected:
         return diagnostic("PHX001", "`)` closes nothing", span, source, fix=Fix(span, "", safe=False), help="remove it")
+    if not found.isprintable():
+        found = "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in found)
     shown = found if len(found) <= 40 else found[:40] + "…"
     return diagnostic("PHX001", f"`{shown}` cannot stand here", span, source, help=f"expected {_words(expected)}")
 

@@ -18,7 +18,7 @@ symbol     ``str``, upper case                      a bare word
 text       ``str``                                  ``"AA"``
 date       ``int``, YYYYMMDD, New York              ``2026-01-16``
 time       ``int``, ms of the New York day          ``09:30 ET``
-ts         ``int``, UTC milliseconds since 1970     compared with dates
+ts         ``int``, UTC milliseconds since 1970     ``2026-01-16T14:30:00Z``
 duration   ``int``, milliseconds                    ``180s``, ``3m``
 =========  =======================================  =====================
 """

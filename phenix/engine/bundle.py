@@ -221,11 +221,7 @@ def _compile_tag(bundle: Bundle) -> Callable[[list[Any]], None]:
         "    on = 0",
         f"    known = {bundle.known_mask}",
     ]
-    for chip in ordered:
-        mask = 1 << chip.bit
-        lines.append(f"    if {true_rail(chip.core, names)}: on |= {mask}")
-        if c.nullable(chip.core):
-            lines.append(f"    elif not {false_rail(chip.core, names)}: known ^= {mask}")
+    lines += _chip_lines(ordered, names)
     lines += [f"    row[{INDEX['chips_set']}] = on", f"    row[{INDEX['chips_known']}] = known"]
     space: dict[str, Any] = {
         **names.constants, "version": bundle.version, "inputs": tuple((n, INDEX[n]) for n in inputs),
@@ -234,6 +230,34 @@ def _compile_tag(bundle: Bundle) -> Callable[[list[Any]], None]:
     exec(compile("\n".join(lines), f"<rules {bundle.version}>", "exec"), space)  # noqa: S102
     tag: Callable[[list[Any]], None] = space["tag"]
     return tag
+
+
+def _chip_lines(chips: Sequence[Chip], names: Names) -> list[str]:
+    """Chips decided by the same nullable fields share one look at them.
+
+    On a row that knows them each chip is one plain condition; only elsewhere are both rails asked.
+    """
+    groups: dict[tuple[str, ...], list[Chip]] = {}
+    for chip in chips:
+        plain = not c.nullable(c.assume_known(chip.core))
+        unsure = tuple(sorted(n for n in c.reads(chip.core) if BY_NAME[n].nullable))
+        groups.setdefault(unsure if plain else (chip.id,), []).append(chip)
+    lines = []
+    for unsure, members in groups.items():
+        rails = []
+        for chip in members:
+            mask = 1 << chip.bit
+            rails.append(f"    if {true_rail(chip.core, names)}: on |= {mask}")
+            if c.nullable(chip.core):
+                rails.append(f"    elif not {false_rail(chip.core, names)}: known ^= {mask}")
+        if unsure and unsure[0] in BY_NAME:
+            lines.append(f"    if {' and '.join(f'{names.field(n)} is not None' for n in unsure)}:")
+            sure = ((1 << chip.bit, c.assume_known(chip.core)) for chip in members)
+            lines += [f"        if {true_rail(core, names)}: on |= {mask}" for mask, core in sure]
+            lines += ["    else:", *(f"    {line}" for line in rails)]
+        else:
+            lines += rails
+    return lines
 
 
 def _by_reference(chips: Sequence[Chip]) -> list[Chip]:

@@ -28,13 +28,19 @@ class Names:
     chip_false: Callable[[str], str]
     params: Mapping[str, Any]
     constants: dict[str, Any] = dataclasses.field(default_factory=dict)
+    temporaries: int = 0
+
+    def temporary(self) -> str:
+        """A fresh local name."""
+        self.temporaries += 1
+        return f"v{self.temporaries}"
 
     def constant(self, value: Any) -> str:
         """A name for a constant of the generated code."""
         if isinstance(value, bool) or value is None:
             return repr(value)
-        if isinstance(value, int):
-            return repr(value) if value >= 0 else f"({value!r})"
+        if isinstance(value, int | float | str):  # their repr is a literal of exactly this value
+            return repr(value) if isinstance(value, str) or value >= 0 else f"({value!r})"
         name = f"k{len(self.constants)}"
         self.constants[name] = value
         return name
@@ -103,13 +109,36 @@ def _rail(node: c.Core, names: Names, want: bool) -> str:
             known = " and ".join(a.guards) or "True"
             return f"({known})" if want is negated else f"(not ({known}))"
         case c.Is(operand=operand, value=expected, negated=negated):
-            if expected is None:
-                test = f"not ({_rail(operand, names, True)} or {_rail(operand, names, False)})"
-            else:
-                test = _rail(operand, names, expected)
+            test = f"{_three(operand, names)} is None" if expected is None else _rail(operand, names, expected)
             return f"({test})" if want is not negated else f"(not ({test}))"
         case _:
             raise TypeError(f"not a condition: {node!r}")
+
+
+def _three(node: c.Core, names: Names) -> str:
+    """Source of True, False or None, each part once: rails would double with every ``is unknown`` in another."""
+    match node:
+        case c.Not(operand=operand):
+            return f"{names.constant(_not)}({_three(operand, names)})"
+        case c.And(args=args) | c.Or(args=args):
+            joint = names.constant(_all if isinstance(node, c.And) else _any)
+            return f"{joint}({', '.join(_three(a, names) for a in args)})"
+        case c.Is() | c.IsNull():
+            return _rail(node, names, True)
+        case _:
+            return f"(True if {_rail(node, names, True)} else False if {_rail(node, names, False)} else None)"
+
+
+def _not(value: bool | None) -> bool | None:
+    return None if value is None else not value
+
+
+def _all(*values: bool | None) -> bool | None:
+    return False if False in values else None if None in values else True
+
+
+def _any(*values: bool | None) -> bool | None:
+    return True if True in values else None if None in values else False
 
 
 def _guarded(guards: tuple[str, ...], test: str) -> str:
@@ -144,7 +173,7 @@ def _value(node: c.Core, names: Names) -> _Value:
             return _Value(f"abs({a.text})", a.guards)
         case c.Extreme(op=op, args=args):
             parts = [_value(a, names) for a in args]
-            return _Value(f"{op}({', '.join(p.text for p in parts)})", _both(*parts))
+            return _Value(_extreme(op, [p.text for p in parts], names), _both(*parts))
         case c.Coalesce(first=first, second=second):
             a, b = _value(first, names), _value(second, names)
             if not a.guards:
@@ -154,6 +183,24 @@ def _value(node: c.Core, names: Names) -> _Value:
             return _Value(f"({a.text} if {known} else {b.text})", either)
         case _:
             raise TypeError(f"not a value: {node!r}")
+
+
+def _extreme(op: str, texts: list[str], names: Names) -> str:
+    """Two at a time as one comparison: a third of what a call of ``min`` or ``max`` costs."""
+    text = texts[0]
+    for other in texts[1:]:
+        a, first = _named(text, names)
+        b, second = _named(other, names)
+        text = f"({b} if {second} {'<' if op == 'min' else '>'} {first} else {a})"
+    return text
+
+
+def _named(text: str, names: Names) -> tuple[str, str]:
+    """A name for a value, and the source that gives it; a literal or a variable is its own name."""
+    if text.replace(".", "").replace("_", "").isalnum():
+        return text, text
+    name = names.temporary()
+    return name, f"({name} := {text})"
 
 
 def _both(*parts: _Value) -> tuple[str, ...]:
