@@ -111,8 +111,9 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PHENIX_")}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Chromium; ended with the module, for while it runs there is an event loop and tests elsewhere start their own."""
     if not CHROMIUM.exists():
         pytest.skip(f"no Chromium at {CHROMIUM}: apt-get install chromium")
     with sync_playwright() as playwright:
@@ -131,19 +132,19 @@ def _serve(folder: Path) -> Iterator[Served]:
         served.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
     """A store nobody adds to."""
     yield from _serve(tmp_path_factory.mktemp("page"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def growing(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
     """A store that tests add to, and whose server they restart."""
     yield from _serve(tmp_path_factory.mktemp("growing"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def taped(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Served]:
     """A store of the real captures."""
     tapes = os.environ.get("PHENIX_TAPES")
