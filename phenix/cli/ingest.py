@@ -98,7 +98,7 @@ def run_import(args: argparse.Namespace) -> int:
         check_sources(sources)
         size = sum(path.stat().st_size for path in sources.trades)
         read = read_parts_apart if size >= _APART_BYTES else read_parts
-        with app.open_writer(args.store or args.settings.store) as writer:
+        with app.open_writer(args.settings.store if args.store is None else args.store) as writer:
             summary = import_parts(read(sources), app.recorder(writer), shown.tell)
     except KeyboardInterrupt:
         shown.end()
@@ -129,7 +129,7 @@ def run_ingest(args: argparse.Namespace) -> int:
     _log_to_stderr()
     try:
         load_universe(args.settings.ingest_symbols, args.settings.universe)
-        with app.open_writer(args.store or args.settings.store) as writer:
+        with app.open_writer(args.settings.store if args.store is None else args.store) as writer:
             figures = asyncio.run(_ingest(args, app.recorder(writer)))
     except (StoreError, TerminalError, UniverseError, app.RulesError) as error:
         raise CommandError(str(error)) from error

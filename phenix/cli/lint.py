@@ -37,12 +37,13 @@ def _read(paths: list[Path]) -> list[object]:
             raise CommandError(f"{path}: there is no such file or folder")
     try:
         sources = read_rules(paths or None)
-    except UnicodeDecodeError as error:
-        raise CommandError(f"a rule file is not UTF-8: {error}") from None
+    except ValueError as error:
+        raise CommandError(str(error)) from None
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}") from None
     if not sources:
-        raise CommandError("no .phx file there; name a rule file or a folder that holds some")
+        places = ", ".join(map(str, paths))
+        raise CommandError(f"no .phx file in {places}: name a rule file or a folder that holds some")
     return list(sources)
 
 

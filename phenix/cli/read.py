@@ -164,7 +164,7 @@ def _export(args: argparse.Namespace) -> int:
 
     write = sys.stdout.buffer.write
     try:
-        export = app.export(args.store or args.settings.store, args.where)
+        export = app.export(args.settings.store if args.store is None else args.store, args.where)
         if not isinstance(export, str):
             for line in export:
                 write(line)

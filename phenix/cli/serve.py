@@ -35,7 +35,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--wait", type=_seconds, default=0.0, metavar="SECONDS", help="wait so long for a store that is not there yet"
     )
     parser.add_argument(
-        "--heartbeat", type=_seconds, default=5.0, metavar="SECONDS", help="longest silence of a stream (default: 5)"
+        "--heartbeat", type=_heartbeat, default=5.0, metavar="SECONDS", help="longest silence of a stream (default: 5)"
     )
     parser.set_defaults(run=run)
 
@@ -44,6 +44,13 @@ def _port(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) <= 65535:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no port: a whole number from 0 to 65535")
+
+
+def _heartbeat(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds < 0.05:
+        raise argparse.ArgumentTypeError(f"{text!r} would send without pause: 0.05 seconds or more")
+    return seconds
 
 
 def _seconds(text: str) -> float:
@@ -64,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from phenix.engine.store.base import StoreError
 
     settings = args.settings
-    store, host = args.store or settings.store, args.host or settings.host
+    store, host = settings.store if args.store is None else args.store, args.host or settings.host
     port = settings.port if args.port is None else args.port
     grpc_port = settings.grpc_port if args.grpc_port is None else args.grpc_port
     if not _is_loopback(host):

@@ -11,6 +11,7 @@ __all__ = ["WORDS", "syntax_error"]
 
 WORDS: Final = ("and", "or", "not", "in", "is", "like", "null", "true", "false", "unknown")
 
+_STATEMENTS: Final = ("edition", "param", "set", "let", "chip", "field", "query", "test")
 _EXPECTED: Final = (
     ("EQUAL", {"EQUAL"}, "`=`"),
     ("operand", {"NUMBER", "NAME"}, "a field, a literal, `@chip` or `$param`"),
@@ -60,6 +61,9 @@ def syntax_error(error: Any, text: str, offset: int, source: Source) -> Diagnost
         return diagnostic("PHX001", "`)` closes nothing", span, source, fix=Fix(span, "", safe=False), help="remove it")
     if not found.isprintable():
         found = "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in found)
+    if found in _STATEMENTS and span.start > offset and text.startswith(_STATEMENTS):
+        return diagnostic("PHX001", f"`{found}` begins a statement, which cannot stand here", span, source,
+                          help="begin it on a line of its own")  # fmt: skip
     shown = found if len(found) <= 40 else found[:40] + "…"
     return diagnostic("PHX001", f"`{shown}` cannot stand here", span, source, help=f"expected {_words(expected)}")
 

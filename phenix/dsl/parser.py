@@ -35,7 +35,7 @@ MAX_ITEMS: Final = 1_000
 
 _STATEMENT = re.compile(
     r'"""(?:.|\n)*?"""|"(?:[^"\\\n]|\\.)*"|#[^\n]*'
-    r"|^[ \t]*(?P<word>edition|param|set|let|chip|field|query|test)(?=[ \t]+[\w\"])",
+    r"|^[ \t]*(?P<word>edition|param|set|let|chip|field|query|test)(?=[ \t]+[\w\"@$#]|[ \t]*$)",
     re.MULTILINE,
 )
 _SUFFIX: Final[dict[str, tuple[Fraction, str]]] = {

@@ -140,7 +140,10 @@ def _display(info: ParamInfo) -> float | bool:
 
 
 def read_rules(paths: Sequence[Path] | None = None) -> list[Source]:
-    """Rule files as sources, sorted by name; folders give their ``*.phx``. OSError or UnicodeError as they come."""
+    """Rule files as sources, sorted by name; folders give their ``*.phx``.
+
+    Raises OSError as it comes, and ValueError naming each file that is not UTF-8 and where.
+    """
     roots = [packaged("rules")] if paths is None else list(paths)
     files: list[tuple[str, Path]] = []
     for root in roots:
@@ -148,7 +151,20 @@ def read_rules(paths: Sequence[Path] | None = None) -> list[Source]:
             files += [(p.relative_to(root).as_posix() if paths is None else str(p), p) for p in root.rglob("*.phx")]
         else:
             files.append((str(root), root))
-    return [Source(name, path.read_text("utf-8")) for name, path in sorted(set(files))]
+    sources: list[Source] = []
+    broken: list[str] = []
+    for name, path in sorted(set(files)):
+        data = path.read_bytes()
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            broken.append(f"{name}:{line}: byte 0x{data[error.start]:02x} is not UTF-8: save the file as UTF-8")
+        else:
+            sources.append(Source(name, text.replace("\r\n", "\n").replace("\r", "\n")))
+    if broken:
+        raise ValueError("\n".join(broken))
+    return sources
 
 
 def load_bundle(paths: Sequence[Path] | None = None) -> tuple[Bundle | None, tuple[Diagnostic, ...]]:

@@ -129,11 +129,15 @@ class Layout:
         """Read a CSV header line; raises LayoutError when a column is missing or named twice."""
         text = header.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").strip()
         columns = [name.strip().strip('"').lower() for name in text.split(",")] if text else []
-        shown = ", ".join(columns)[:600] or "an empty file"
+        shown = _printable(", ".join(columns)[:600]) or "an empty file"
+        if header.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise LayoutError(f"{where} is UTF-16: save it as UTF-8")
+        if b"\r" in header.rstrip():
+            raise LayoutError(f"{where} ends its lines with CR alone: save it with LF or CR LF")
         missing = [name for name in table.columns if name not in columns]
         if missing:
             raise LayoutError(
-                f"{where} is not a {table.name} file: no column {', '.join(missing)};"
+                f"{where} is no {table.name} file: no column {', '.join(missing)};"
                 f" expected a header with {', '.join(table.columns)}; found {shown}"
             )
         twice = sorted({name for name in columns if columns.count(name) > 1})
@@ -192,7 +196,7 @@ class Layout:
             if re.fullmatch(pattern, raw) or (not raw and name in self.table.optional):
                 continue
             return (
-                Refusal(*_number_problem(name, text))
+                Refusal(*_number_problem(name, text, pattern))
                 if pattern in _NUMBERS
                 else Refusal(f"{name}_malformed", f"{name} is {_short(text)}; expected {_EXPECTED[pattern]}")
             )
@@ -202,16 +206,22 @@ class Layout:
 _NUMBERS: Final = {_MONEY, _ANY_MONEY, _INT, _COUNT}
 
 
-def _number_problem(name: str, text: str) -> tuple[str, str]:
+def _number_problem(name: str, text: str, pattern: bytes) -> tuple[str, str]:
     if re.fullmatch(r"[+-]?(nan|inf|infinity)", text, re.IGNORECASE):
         return f"{name}_not_finite", f"{name} is {_short(text)}: not a finite number"
     if re.fullmatch(r"-\d+(\.\d*)?", text, re.ASCII):
         return f"{name}_negative", f"{name} is {_short(text)}: negative"
-    if re.fullmatch(r"\d{1,12}\.\d{5,}", text, re.ASCII):
+    whole = pattern in (_INT, _COUNT)
+    if re.fullmatch(r"\d{1,12}\.\d{5,}", text, re.ASCII) and not whole:
         return f"{name}_decimals", f"{name} is {_short(text)}: more than four decimals"
-    if re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+    if re.fullmatch(r"\d+" if whole else r"\d+(\.\d+)?", text, re.ASCII):
         return f"{name}_out_of_range", f"{name} is {_short(text)}: beyond any real value"
-    return f"{name}_malformed", f"{name} is {_short(text)}; expected a number such as 4.15 or 12"
+    return f"{name}_malformed", f"{name} is {_short(text)}; expected {_EXPECTED[pattern]}"
+
+
+def _printable(text: str) -> str:
+    """A text for a terminal: what a binary file holds must not steer it."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def _short(text: str) -> str:

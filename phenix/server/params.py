@@ -132,14 +132,14 @@ def read(pairs: Iterable[tuple[str, str]], bundle: Bundle) -> Asked | Refusal:
     """Read parameters; a refusal holds one finding for each thing that is wrong."""
     reading = Reading(bundle)
     seen: set[str] = set()
-    for name, text in pairs:
+    for name, text in _joined(pairs):
         parameter = PARAMETERS.get(name)
         if parameter is None:
             near = closest(name, PARAMETERS) or ""
             hint = "" if near else "GET /api/flow/filters/catalog lists the parameters"
             message = f"there is no parameter {shorten(name)!r}"
             reading.findings.append(ParameterFinding("PHX401", shorten(name), message, None, hint, near))
-        elif name in seen and not parameter.csv:
+        elif name in seen:
             reading.findings.append(ParameterFinding("PHX404", name, f"`{name}` is given more than once"))
         else:
             seen.add(name)
@@ -156,6 +156,22 @@ def read(pairs: Iterable[tuple[str, str]], bundle: Bundle) -> Asked | Refusal:
     settings = reading.settings
     stream = {name: settings.pop(name) for name in _STREAM if name in settings}
     return Asked(replace(FlowRequest(parts=tuple(reading.parts)), **settings), **stream)
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The pairs with a list that is given more than once made one list, at its first place."""
+    found: list[tuple[str, str]] = []
+    places: dict[str, int] = {}
+    for name, text in pairs:
+        parameter = PARAMETERS.get(name)
+        if parameter is None or not parameter.csv:
+            found.append((name, text))
+        elif name in places:
+            found[places[name]] = (name, f"{found[places[name]][1]},{text}")
+        else:
+            places[name] = len(found)
+            found.append((name, text))
+    return found
 
 
 def _check_ranges(reading: Reading) -> None:

@@ -109,6 +109,7 @@ class Parameter:
 
 _NUMBER: Final = re.compile(r"-?(\d+\.?\d*|\.\d+)")
 _INTEGER: Final = re.compile(r"-?\d{1,18}")
+_WHOLE: Final = re.compile(r"-?\d{1,100}")
 _SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]{0,9}([./][A-Z]{1,2})?")
 _BARE: Final = re.compile(r"[A-Z]\w*(\.[A-Z]{1,2})?")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
@@ -318,7 +319,7 @@ def read_whole(setting: str, low: int, high: int | None = None) -> Read:
 
     def read(reading: Reading, parameter: Parameter, text: str) -> None:
         item = _whole_text(text)
-        if not item.text.isascii() or not _INTEGER.fullmatch(item.text) or int(item.text) < low:
+        if not item.text.isascii() or not _WHOLE.fullmatch(item.text) or int(item.text) < low:
             reading.malformed(parameter.name, item, f"a whole number, {low} or more")
         else:
             reading.settings[setting] = min(int(item.text), high) if high else int(item.text)

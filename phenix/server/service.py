@@ -159,7 +159,7 @@ class FlowService:
 
     async def get(self, text: str) -> Found | Refusal:
         """One row by its id."""
-        match = _ID.fullmatch(text)
+        match = _ID.fullmatch(text.lower())
         if match is None:
             shown = text if len(text) <= 40 else text[:40] + "…"
             return Refusal("invalid_query", f"{shown!r} is no id of a row: 11 and 16 hexadecimal digits with a dash.")

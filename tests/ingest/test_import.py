@@ -130,10 +130,11 @@ def _as_json(text: str) -> str:
     ("header", "message"),
     [
         ("", r"no column symbol.*found an empty file"),
-        (INTEREST_COLUMNS, r"is not a trade_quote file: no column trade_timestamp.*expected a header with symbol, exp"),
+        (INTEREST_COLUMNS, r"is no trade_quote file: no column trade_timestamp.*expected a header with symbol, exp"),
         (",".join(TRADE_COLUMNS[:-2]), r"no column ask;.*found symbol, expiration"),
         (",".join([*TRADE_COLUMNS, "price"]), r"names the column price more than once"),
-        ("\x00\x01PNG" * 3000, r"no column symbol"),
+        ("\x00\x1b[2JPNG" * 3000, r"no column symbol.*found \\x00\\x1b\[2jpng"),
+        (",".join(TRADE_COLUMNS) + "\r" + line() + "\r", r"ends its lines with CR alone"),
     ],
 )
 def test_another_kind_of_file_is_refused_before_anything_is_stored(tmp_path: Path, header: str, message: str) -> None:

@@ -182,6 +182,37 @@ def test_a_message_larger_than_is_read(session: Session) -> None:
     assert call(session[1], refused) == "RESOURCE_EXHAUSTED"
 
 
+@pytest.mark.parametrize("where", ["a" * 60_000, " or ".join(f"é{i} > 1" for i in range(500)), "x" * 700 + " > ''"])
+def test_a_refusal_fits_into_the_headers_it_travels_in(session: Session, where: str) -> None:
+    async def refused(channel: grpc.aio.Channel) -> tuple[str, int]:
+        stub = flow_pb2_grpc.FlowServiceStub(channel)  # type: ignore[no-untyped-call]
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub.Query(flow_pb2.QueryRequest(filter={"where": where}))
+        status = rpc_status.from_call(raised.value)
+        assert status is not None
+        return raised.value.code().name, status.ByteSize()
+
+    code, size = call(session[1], refused)
+    assert code == "INVALID_ARGUMENT"
+    assert size < 4_000
+
+
+def test_many_findings_are_cut_to_what_fits(session: Session) -> None:
+    async def refused(channel: grpc.aio.Channel) -> int:
+        stub = flow_pb2_grpc.FlowServiceStub(channel)  # type: ignore[no-untyped-call]
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub.Query(flow_pb2.QueryRequest(filter={"parameters": {f"wrong{i}": "1" for i in range(300)}}))
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "300 things are wrong" in (raised.value.details() or "")
+        status = rpc_status.from_call(raised.value)
+        bad = error_details_pb2.BadRequest()
+        assert status is not None
+        assert status.details[1].Unpack(bad)
+        return len(bad.field_violations)
+
+    assert 5 < call(session[1], refused) < 300
+
+
 def test_a_deadline_reaches_the_statement(session: Session) -> None:
     async def late(channel: grpc.aio.Channel) -> str:
         stub = flow_pb2_grpc.FlowServiceStub(channel)  # type: ignore[no-untyped-call]

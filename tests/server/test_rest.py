@@ -66,6 +66,7 @@ def test_error_content_type(session: Session) -> None:
     connection.request("POST", "/api/flow")
     answer = connection.getresponse()
     assert answer.status == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
     assert answer.headers["content-type"] == "application/problem+json"
     assert b'"method_not_allowed"' in answer.read()
     connection.close()
@@ -139,6 +140,7 @@ def test_one_row(session: Session) -> None:
     store, server = session
     _, body = server.get("/api/flow?limit=1000&includeCancelled=1&sortOrder=asc")
     for row in body["data"][::50]:
+        assert server.get(f"/api/flow/{row['id'].upper()}?fields=seq")[1]["data"] == {"seq": row["seq"]}
         status, one = server.get(f"/api/flow/{row['id']}")
         assert status == 200
         assert one["data"] == row

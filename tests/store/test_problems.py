@@ -115,6 +115,13 @@ def test_a_writer_says_what_is_wrong(
     assert (path.read_bytes() if path.is_file() else b"") == before
 
 
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_a_folder_without_a_name_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="is a directory: name a file in it"):
+        open_writer(Path(name))
+
+
 def test_an_interrupted_start_is_taken_up(tmp_path: Path) -> None:
     path = tmp_path / "flow.sqlite"
     _pragma(path, "PRAGMA journal_mode = wal")  # all that a process killed in its first moment leaves

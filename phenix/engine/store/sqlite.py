@@ -149,10 +149,10 @@ def _refuse_directory(path: Path) -> None:
 
 def _lock(path: Path) -> int:
     """Take the writer's lock; the descriptor holds it, and the system frees it if the process dies."""
-    name = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _refuse_directory(path)
+        name = path.with_name(path.name + ".lock")  # after the refusal: `.` has no name
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoreError(

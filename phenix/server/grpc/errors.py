@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import grpc
 from google.protobuf import any_pb2
@@ -15,6 +15,9 @@ from phenix.server.errors import ERRORS
 __all__ = ["abort", "status"]
 
 _DOMAIN = "phenix"
+_MESSAGE_BYTES: Final = 600
+_FINDINGS_BYTES: Final = 2_400
+"""Statuses travel in headers, of which clients take 8 kB, the binary ones in base64: a longer one reaches no client."""
 
 
 def status(refusal: Refusal) -> status_pb2.Status:
@@ -25,16 +28,19 @@ def status(refusal: Refusal) -> status_pb2.Status:
     reason = refusal.code.upper()
     details = [error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)]
     if refusal.diagnostics:
-        violations = []
+        bad = error_details_pb2.BadRequest()
         for finding in refusal.diagnostics:
             found = finding.to_dict()
             description = f"{found['message']} ({found['help']})" if found.get("help") else found["message"]
-            violations.append(
-                error_details_pb2.BadRequest.FieldViolation(
-                    field=found["source"], description=description, reason=found["name"].upper().replace("-", "_")
-                )
+            violation = error_details_pb2.BadRequest.FieldViolation(
+                field=_cut(found["source"], 60),
+                description=_cut(description, _MESSAGE_BYTES),
+                reason=found["name"].upper().replace("-", "_"),
             )
-        details.append(error_details_pb2.BadRequest(field_violations=violations))
+            if bad.ByteSize() + violation.ByteSize() > _FINDINGS_BYTES:
+                break  # the message says how many there are
+            bad.field_violations.append(violation)
+        details.append(bad)
     if refusal.code == "unavailable":
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromSeconds(1)
@@ -45,8 +51,15 @@ def status(refusal: Refusal) -> status_pb2.Status:
         held.Pack(detail)
         packed.append(held)
     return status_pb2.Status(
-        code=code_pb2.Code.Value(ERRORS[refusal.code].grpc), message=refusal.detail, details=packed
+        code=code_pb2.Code.Value(ERRORS[refusal.code].grpc),
+        message=_cut(refusal.detail, _MESSAGE_BYTES),
+        details=packed,
     )
+
+
+def _cut(text: str, size: int) -> str:
+    data = text.encode("utf-8", "replace")
+    return text if len(data) <= size else data[: size - 3].decode("utf-8", "ignore") + "…"
 
 
 async def abort(context: grpc.aio.ServicerContext, refusal: Refusal) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -13,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from phenix.engine.encode import date_text
-from phenix.engine.query.request import Refusal
+from phenix.engine.query.request import FlowRequest, Refusal
 from phenix.server.catalog import catalog
 from phenix.server.errors import ERRORS, problem
 from phenix.server.params import Asked, read
@@ -59,16 +60,18 @@ def _json(content: Any, status: int = 200, media_type: str = _JSON, headers: dic
     return Response(orjson.dumps(content), status, {"cache-control": "no-store", **(headers or {})}, media_type)
 
 
-def _refused(refusal: Refusal) -> Response:
+def _refused(refusal: Refusal, headers: dict[str, str] | None = None) -> Response:
     status = ERRORS[refusal.code].status
-    retry = {"retry-after": "1"} if status in (429, 503) else None
-    return _json(problem(refusal), status, _PROBLEM, retry)
+    if status in (429, 503):
+        headers = {"retry-after": "1", **(headers or {})}
+    return _json(problem(refusal), status, _PROBLEM, headers)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        return _refused(Refusal("method_not_allowed", f"{request.method} is not allowed here; use GET."))
+        refusal = Refusal("method_not_allowed", f"{request.method} is not allowed here; use GET.")
+        return _refused(refusal, {"allow": (error.headers or {}).get("Allow", "GET, HEAD")})
     shown = request.url.path if len(request.url.path) <= 80 else request.url.path[:80] + "…"
     return _refused(Refusal("not_found", f"There is nothing at {shown!r}."))
 
@@ -105,14 +108,18 @@ class _Gateway:
         })  # fmt: skip
 
     async def row(self, request: Request) -> Response:
-        if request.url.query:
-            asked = self._read(request)
-            if isinstance(asked, Refusal):
-                return _refused(asked)
+        asked = self._read(request)
+        if isinstance(asked, Refusal):
+            return _refused(asked)
+        keys = asked.request.fields
+        if replace(asked.request, fields=()) != FlowRequest():  # a filter that is not heeded would widen the answer
+            return _refused(
+                Refusal("invalid_query", "One row takes no parameter but `fields`; /api/flow filters rows.")
+            )
         found = await self._service.get(request.path_params["id"])
         if isinstance(found, Refusal):
             return _refused(found)
-        row = orjson.Fragment(found.rules.encoder.encode(found.page.rows[0], found.page.as_of))
+        row = orjson.Fragment(found.rules.encoder.encode(found.page.rows[0], found.page.as_of, keys))
         return _json({"data": row, "meta": _meta(found)})
 
     async def catalog(self, _request: Request) -> Response:
