@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from phenix.dsl.compiler import compile_condition, compile_program
 from phenix.dsl.source import Source, packaged
 from phenix.engine.bundle import Bundle
 from phenix.engine.flow import CATALOG
+from phenix.engine.targets.row import Names, false_rail, true_rail
 
 HURTING = {
     "parentheses": "(" * 20_000 + "iso" + ")" * 20_000,
@@ -40,6 +43,26 @@ def test_just_within_the_limits(bundle: Bundle) -> None:
                  " or ".join(["dte = 5"] * 600)):  # fmt: skip
         condition, found = compile_condition(Source("where", text), bundle.scope)
         assert condition is not None, found
+
+
+@pytest.mark.parametrize(
+    "form", ["({}) is unknown", "not ({} and @ask) is unknown", "((sig_score / {}) ?? sig_score)",
+             "abs(sig_score / {} ?? sig_score)", "(value_pctile ?? max(1 / {}, sig_score))"],
+)  # fmt: skip
+def test_code_grows_with_the_text_alone(form: str, bundle: Bundle) -> None:
+    """Nesting as deep as the limit allows: source that doubles with each level would not end."""
+    deep = "@bid" if "unknown" in form else "sig_score"
+    sizes = []
+    for depth in range(1, 16):
+        deep = form.format(deep)
+        condition, found = compile_condition(
+            Source("where", deep if "unknown" in form else f"{deep} > 0"), bundle.scope
+        )
+        assert condition is not None, (depth, found)
+        names = Names(lambda name: f"row.{name}", lambda chip: f"on.{chip}", lambda chip: f"off.{chip}", bundle.params)
+        sizes.append(len(true_rail(condition.core, names)) + len(false_rail(condition.core, names)))
+    steps = [after - before for before, after in pairwise(sizes)]
+    assert max(steps) <= 3 * max(steps[:3])
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

@@ -48,7 +48,11 @@ class Names:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Value:
-    """Source of a value, and the source conditions under which it is known."""
+    """Source of a value, and the source conditions under which it is known.
+
+    The conditions stand before the value and may name parts of it, so that no part is written twice: text that
+    doubled with each nesting would let a short filter exhaust the machine.
+    """
 
     text: str
     guards: tuple[str, ...] = ()
@@ -159,8 +163,10 @@ def _value(node: c.Core, names: Names) -> _Value:
             return _Value(f"({a.text} {op} {b.text})", _both(a, b))
         case c.Divide(left=left, right=right):
             a, b = _value(left, names), _value(right, names)
-            safe = isinstance(right, c.Const) and right.value != 0
-            return _Value(f"({a.text} / {b.text})", _both(a, b) + (() if safe else (f"{b.text} != 0",)))
+            if isinstance(right, c.Const) and right.value != 0:
+                return _Value(f"({a.text} / {b.text})", _both(a, b))
+            divisor, named = _named(b.text, names)
+            return _Value(f"({a.text} / {divisor})", (*_both(a, b), f"{named} != 0"))
         case c.Real(operand=operand, scale=scale):
             a = _value(operand, names)
             text = f"float({a.text})"
@@ -179,8 +185,11 @@ def _value(node: c.Core, names: Names) -> _Value:
             if not a.guards:
                 return a
             known = " and ".join(a.guards)
-            either = (f"(({known}) or ({' and '.join(b.guards)}))",) if b.guards else ()
-            return _Value(f"({a.text} if {known} else {b.text})", either)
+            if not b.guards:
+                return _Value(f"({a.text} if {known} else {b.text})")
+            name = names.temporary()
+            other = f"({b.text} if {' and '.join(b.guards)} else None)"
+            return _Value(name, (f"({name} := ({a.text} if {known} else {other})) is not None",))
         case _:
             raise TypeError(f"not a value: {node!r}")
 
