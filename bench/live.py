@@ -195,7 +195,7 @@ def measure(rate: int, seconds: int, folder: Path) -> list[dict[str, Any]]:
         assert terminal.stdout is not None
         settings["THETADATA_BASE_URL"], settings["THETADATA_STREAM_URL"] = json.loads(terminal.stdout.readline())
         ingest = start([sys.executable, "-m", "phenix", "ingest"])
-        serve = start([sys.executable, "-m", "phenix", "serve"])
+        serve = start([sys.executable, "-m", "phenix", "serve", "--wait", "30"])
         until(lambda: answers(page), "serve to be ready", children)
         files = {"SSE": folder / "sse.json", "gRPC": folder / "grpc.json"}
         clients = [

@@ -226,7 +226,7 @@ class _Streamed(threading.Thread):
         """Read until the server ends the stream."""
         connection = http.client.HTTPConnection(_HOST, self._port, timeout=_START_S)
         try:
-            connection.request("GET", "/api/flow/stream?watermark=0&batch=1&snapshot=0&includeCancelled=1")
+            connection.request("GET", "/api/flow/stream?watermark=0&batch=1&snapshot=0")
             response = connection.getresponse()
             if response.status != http.client.OK:
                 self.failure = response.read(4096).decode("utf-8", "replace")
@@ -244,7 +244,7 @@ class _Streamed(threading.Thread):
             if name:
                 frame[name] = value
                 continue
-            if frame.get("event") == "flow.updated":
+            if frame.get("event") in ("flow.updated", "flow.retracted"):  # a cancel record is told as a retraction
                 update = json.loads(frame["data"])
                 self.count += len(update.get("events", (update,)))
             self.reached = max(self.reached, int(frame.get("id", 0)))
