@@ -5,9 +5,9 @@ The language knows text and types only. What a field *means* is the host's busin
 
 Every value has one stored representation, the same on every target:
 
-=========  =======================================  =====================
+=========  =======================================  ========================
 type       stored as                                literal
-=========  =======================================  =====================
+=========  =======================================  ========================
 bool       ``bool`` (0/1 in SQL)                    ``true``
 int        ``int``                                  ``500``, ``1k``
 money      ``int``, ten-thousandths of a dollar     ``$2.11``, ``250k``
@@ -20,7 +20,7 @@ date       ``int``, YYYYMMDD, New York              ``2026-01-16``
 time       ``int``, ms of the New York day          ``09:30 ET``
 ts         ``int``, UTC milliseconds since 1970     ``2026-01-16T14:30:00Z``
 duration   ``int``, milliseconds                    ``180s``, ``3m``
-=========  =======================================  =====================
+=========  =======================================  ========================
 """
 
 from __future__ import annotations
