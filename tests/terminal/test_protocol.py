@@ -114,6 +114,8 @@ BAD = [
     ("expiration=18820101", "TRADE frame: contract expiration 18820101 is not a date YYYYMMDD"),
     ('right="X"', "TRADE frame: contract right 'X' is neither C nor P"),
     ('root=""', "TRADE frame: contract root '' is not a symbol"),
+    ('root="xyz"', "TRADE frame: contract root 'xyz' is not a symbol"),
+    ('root="A, B"', "TRADE frame: contract root 'A, B' is not a symbol"),
     ('root=["Q"]', "TRADE frame: the contract holds a list or an object where a value belongs"),
     ('security_type="BOND"', "TRADE frame: unknown security type 'BOND'"),
 ]

@@ -12,6 +12,7 @@ stream carries tens of thousands of them a second.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date as _date
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -222,6 +223,8 @@ def money_half_even(value: Any, name: str) -> int:
     return money(value, name)
 
 
+_SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9./^_-]{0,15}")
+"""As in files: what is stored can be asked for."""
 _contracts: dict[tuple[Any, ...], Contract] = {}
 _RIGHTS: Final = {"C": "CALL", "P": "PUT", "CALL": "CALL", "PUT": "PUT"}
 
@@ -242,7 +245,7 @@ def _contract(raw: Any) -> Contract:
 
 
 def _new_contract(security_type: Any, root: Any, expiration: Any, strike: Any, right: Any) -> Contract:
-    if not isinstance(root, str) or not root or len(root) > 16 or not root.isascii() or not root.isprintable():
+    if not isinstance(root, str) or not _SYMBOL.fullmatch(root):
         raise _Bad(f"contract root {_short(root)} is not a symbol")
     if security_type in {"STOCK", "INDEX"}:
         return Contract(security_type, root)
