@@ -99,7 +99,12 @@ class Intake:
         for frame in frames:
             if isinstance(frame, wire.QuoteFrame):
                 if frame.contract.security_type == "OPTION":
-                    self._quotes[frame.contract] = frame
+                    if frame.bid > PRICE_LIMIT or frame.ask > PRICE_LIMIT:  # prints after it have no usable quote
+                        self._quotes.pop(frame.contract, None)
+                        refusal = Refusal("price_out_of_range", "the quote is beyond any real price")
+                        self._refuse(refusal, repr(frame), received_at)
+                    else:
+                        self._quotes[frame.contract] = frame
                 else:
                     self._underlying(frame, received_at)
             elif isinstance(frame, wire.TradeFrame):

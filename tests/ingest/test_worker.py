@@ -150,6 +150,9 @@ def test_bad_frames_are_dead_letters_and_the_rest_is_stored(tmp_path: Path) -> N
         _frame("SURPRISE", {}),
         _frame("QUOTE", {**QUOTE, "bid": 2**63 - 1, "ask": 2**63 - 1}, STOCK),
         _frame("QUOTE", {**QUOTE, "bid": 100_001, "ask": 100_002}, STOCK),
+        _frame("QUOTE", {**QUOTE, "bid": 100_001, "ask": 100_002}),
+        _frame("TRADE", {**TRADE, "sequence": 3}),
+        _frame("QUOTE", QUOTE),
         _frame("TRADE", TRADE),
         _frame("TRADE", {**TRADE, "condition": 999, "exchange": 76, "sequence": 2}),
         json.dumps({"header": {"type": "STATE", "status": "CONNECTED", "state": "STOP"}}),
@@ -181,9 +184,10 @@ def test_bad_frames_are_dead_letters_and_the_rest_is_stored(tmp_path: Path) -> N
                     return await worker.run(asyncio.Event())
 
     figures = asyncio.run(run())
+    unquoted = line(sequence=3, bid="", ask="", quote_timestamp="")
     run_import(
         tmp_path / "import.sqlite",
-        Sources((write(tmp_path / "day.csv", [line(), line(condition=999, exchange=76, sequence=2)]),)),
+        Sources((write(tmp_path / "day.csv", [unquoted, line(), line(condition=999, exchange=76, sequence=2)]),)),
     )
     assert rows(tmp_path / "live.sqlite") == rows(tmp_path / "import.sqlite")
     with app.open_reader(f"sqlite:{tmp_path}/live.sqlite") as reader:
@@ -192,7 +196,8 @@ def test_bad_frames_are_dead_letters_and_the_rest_is_stored(tmp_path: Path) -> N
     assert figures.dead_letters == len(letters)
     assert sorted(reasons) == sorted(
         ["frame"] * 5
-        + ["size_out_of_range", "sequence_out_of_range", "time_malformed", "strike_out_of_range", "price_out_of_range"]
+        + ["size_out_of_range", "sequence_out_of_range", "time_malformed", "strike_out_of_range"]
+        + ["price_out_of_range"] * 2
     )
     assert all(letter.stream == "terminal" and letter.detail and letter.snippet for letter in letters)
 
