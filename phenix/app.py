@@ -171,7 +171,7 @@ async def worker(
     interest = await list_open_interest(terminal, [root for root in universe.roots if root in roots])
     intake = Intake(calendar)
     intake.remember(recorder.recent_quotes(universe.symbols))
-    intake.open_interest(interest)
+    intake.open_interest(interest, now_utc())
     stream = Stream(settings.stream_url, connect_timeout_s=settings.connect_timeout_ms / 1000)
     return Worker(
         recorder,

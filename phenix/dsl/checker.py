@@ -26,7 +26,6 @@ Checked = Operand | c.Core
 """A value or a condition."""
 
 _WORDS: Final = frozenset({Kind.ENUM, Kind.SYMBOL})
-_ORDERED: Final = frozenset({Kind.DATE, Kind.TIME, Kind.TS})
 
 
 class Checker:

@@ -15,7 +15,6 @@ from typing import Any, Final
 from phenix.dsl.types import Catalog, Kind, Type
 
 __all__ = [
-    "BY_JSON",
     "BY_NAME",
     "CATALOG",
     "ENRICHED",
@@ -209,5 +208,4 @@ ENRICHED: Final = tuple(f for f in FIELDS if f.part is Part.ENRICHED)
 STORED: Final = RAW + ENRICHED
 INDEX: Final = {f.name: i for i, f in enumerate(STORED)}
 BY_NAME: Final = {f.name: f for f in FIELDS}
-BY_JSON: Final = {f.json: f for f in FIELDS if f.json}
 CATALOG: Final = Catalog(FIELDS)

@@ -16,7 +16,7 @@ from phenix.engine.flow import BY_NAME
 from phenix.ingest.contract import Contract
 from phenix.ingest.inputs import InterestBook, SpotBook
 
-__all__ = ["PRICE_LIMIT", "VALUE_LIMIT", "Normalizer", "RawRow", "Refusal", "Sessions"]
+__all__ = ["INTEREST_LIMIT", "PRICE_LIMIT", "VALUE_LIMIT", "Normalizer", "RawRow", "Refusal", "Sessions"]
 
 RawRow = tuple[Any, ...]
 """Values of :data:`phenix.engine.flow.RAW`; the seq is None until the store assigns it."""
@@ -43,6 +43,8 @@ def _top(name: str) -> int:
     return int(hi)
 
 
+INTEREST_LIMIT: Final = _top("oi")
+"""Highest open interest a row may hold."""
 PRICE_LIMIT: Final = _top("price")
 """Highest price a row may hold, ten-thousandths of a dollar."""
 VALUE_LIMIT: Final = _top("value")

@@ -24,7 +24,7 @@ from phenix.engine.store.base import SNIPPET_BYTES
 from phenix.ingest.files import Line, TradeFiles, open_table
 from phenix.ingest.inputs import InterestBook, SpotBook
 from phenix.ingest.layout import OPEN_INTEREST, TRADE_QUOTE, UNDERLYING, LayoutError
-from phenix.ingest.normalize import PRICE_LIMIT, Normalizer, RawRow, Refusal
+from phenix.ingest.normalize import INTEREST_LIMIT, PRICE_LIMIT, Normalizer, RawRow, Refusal
 from phenix.ingest.values import Contracts, HalfEvenMoney, Minutes, Money, Seconds
 
 __all__ = ["Part", "Sources", "check_sources", "read_parts", "read_parts_apart"]
@@ -154,7 +154,7 @@ class _Reading:
                 self._refuse(line, Refusal("time_malformed", str(error)))
                 continue
             count = int(values[5])
-            if count > 10_000_000_000:
+            if count > INTEREST_LIMIT:
                 self._refuse(
                     line, Refusal("open_interest_out_of_range", f"open_interest {count} is beyond any real value")
                 )

@@ -21,7 +21,7 @@ from phenix.engine.store.base import Batch, DeadLetter, OpenInterest, Underlying
 from phenix.ingest.contract import Contract
 from phenix.ingest.deadletter import TERMINAL, letter
 from phenix.ingest.inputs import InterestBook, SpotBook
-from phenix.ingest.normalize import PRICE_LIMIT, Normalizer, RawRow, Refusal, Sessions
+from phenix.ingest.normalize import INTEREST_LIMIT, PRICE_LIMIT, Normalizer, RawRow, Refusal, Sessions
 from phenix.ingest.recorder import Recorder, now_utc
 from phenix.ingest.terminal import client
 from phenix.ingest.terminal import protocol as wire
@@ -127,12 +127,17 @@ class Intake:
             elif self._spots.at(quote.symbol, ts)[1] != 0:  # the same quote again
                 self._spot(quote.symbol, ts, quote, DELAYED, received_at)
 
-    def open_interest(self, rows: Iterable[client.OpenInterestRow]) -> None:
+    def open_interest(self, rows: Iterable[client.OpenInterestRow], received_at: int) -> None:
         """Take open interest as told by the terminal."""
         for row in rows:
             contract = Contract(*row.contract[1:])
             ts = self._utc(row.date, row.ms_of_day)
-            if ts is not None:
+            if ts is None:
+                self._refuse(Refusal("time_malformed", "the snapshot's time does not exist"), repr(row), received_at)
+            elif not 0 <= row.open_interest <= INTEREST_LIMIT:
+                detail = f"open_interest {row.open_interest} is not between 0 and {INTEREST_LIMIT}"
+                self._refuse(Refusal("open_interest_out_of_range", detail), repr(row), received_at)
+            else:
                 self._interest.add(contract, row.date, ts, row.open_interest)
                 self._pending.interest.append(OpenInterest(*contract, row.date, ts, row.open_interest))
 

@@ -20,7 +20,7 @@ from phenix.config import Settings, load
 from phenix.engine.enrich.calendar import Calendar
 from phenix.ingest.preflight import HEALTH_TIMEOUT, preflight
 from phenix.ingest.reading import Sources
-from phenix.ingest.terminal.client import Stream
+from phenix.ingest.terminal.client import OpenInterestRow, Stream
 from phenix.ingest.terminal.protocol import Contract
 from phenix.ingest.worker import Figures, Intake, Worker
 from tests.ingest.files import (
@@ -135,6 +135,18 @@ TRADE = {
 def _frame(kind: str, body: dict[str, Any], contract: dict[str, Any] = CONTRACT) -> str:
     header = {"type": kind, "status": "CONNECTED"}
     return json.dumps({"header": header, "contract": contract, kind.lower(): body})
+
+
+@pytest.mark.parametrize("count", [-1, 10**10 + 1, 2**80])
+def test_open_interest_beyond_any_is_a_dead_letter(count: int) -> None:
+    intake = Intake(Calendar.packaged())
+    contract = Contract("OPTION", "XYZ", 20241108, 2_200_000, "CALL")
+    good = OpenInterestRow(contract, 20241104, 23_400_000, 10**10)
+    intake.open_interest([good._replace(open_interest=count), good], 1)
+    batch = intake.take()
+    assert batch is not None
+    assert [row.open_interest for row in batch.open_interest] == [10**10]
+    assert [letter.reason for letter in batch.dead_letters] == ["open_interest_out_of_range"]
 
 
 def test_bad_frames_are_dead_letters_and_the_rest_is_stored(tmp_path: Path) -> None:
