@@ -55,7 +55,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     live.add_argument("--store", metavar="URL", help="store to write (PHENIX_STORE)")
     live.add_argument("--date", type=_date, help="day whose contracts are subscribed (default: the latest with any)")
     live.add_argument("--once", action="store_true", help="end when the terminal says that the market has closed")
-    live.add_argument("--stop-after", type=int, metavar="N", help="end after N prints")
+    live.add_argument("--stop-after", type=_count, metavar="N", help="end after N prints")
     live.add_argument("--no-preflight", action="store_true", help="do not wait for the terminal to be connected")
     live.set_defaults(run=run_ingest)
 
@@ -65,6 +65,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Check that the terminal answers, is connected and lists options. Prints a JSON report.",
     )
     checks.set_defaults(run=run_preflight)
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
 
 
 def _date(text: str) -> int:

@@ -72,5 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _refuse(message: str, code: int = UNUSABLE) -> int:
     for line in message.splitlines():
-        print(f"phenix: {line}", file=sys.stderr)
+        # A message can quote a file or a peer, whose control characters must not steer the user's terminal.
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+        print(f"phenix: {shown}", file=sys.stderr)
     return code

@@ -86,6 +86,12 @@ def test_bad_settings_stop_any_command() -> None:
     )
 
 
+def test_what_a_message_quotes_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    done = phenix("lint", str(tmp_path / "a\x1b[2J\x07é"))
+    assert done.returncode == 2
+    assert done.stderr == f"phenix: {tmp_path}/a\\x1b[2J\\x07é: there is no such file or folder\n"
+
+
 def test_a_crash_is_not_taken_for_findings() -> None:
     crash = (
         "import sys, phenix.cli.docs as d; d.run = lambda args: 1 / 0\n"
