@@ -127,7 +127,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("PHENIX_STORE", "store", "sqlite:data/phenixflow.sqlite", _store,
             "The store that ingest writes and serve reads."),
     Setting("PHENIX_UNIVERSE", "universe", "", _optional(Path),
-            "File of symbols to subscribe, one a line; empty means the packaged top 200."),
+            "File of symbols to subscribe, one a line; empty means rules/universe/top200.txt."),
     Setting("INGEST_SYMBOLS", "ingest_symbols", "", _symbols,
             "Symbols to subscribe, separated by commas; overrides PHENIX_UNIVERSE."),
     Setting("PHENIX_HOST", "host", "127.0.0.1", _host, "Address `phenix serve` binds to."),

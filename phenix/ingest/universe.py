@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from phenix.dsl.source import packaged
 from phenix.engine.enrich.tables import read_table
 from phenix.ingest.terminal.protocol import Contract
 
@@ -34,17 +35,13 @@ def load_universe(named: Sequence[str] = (), file: Path | None = None) -> Univer
 
     Raises UniverseError when the file cannot be read or holds no symbol.
     """
-    classes: Mapping[str, list[str]] = read_table("universe")["classes"]
-    symbols = tuple(dict.fromkeys(named)) or (_read(file) if file else tuple(_interleaved(classes)))
+    symbols = tuple(dict.fromkeys(named)) or _read(file or packaged("rules") / "universe" / "top200.txt")
     roots_of: dict[str, list[str]] = {}
     for root, symbol in read_table("roots")["underlyings"].items():
         roots_of.setdefault(symbol, []).append(root)
     roots = [root for symbol in symbols for root in (symbol.replace(".", ""), *roots_of.get(symbol, ()))]
-    return Universe(symbols, tuple(dict.fromkeys(roots)), frozenset(classes.get("index", ())).intersection(symbols))
-
-
-def _interleaved(classes: Mapping[str, list[str]]) -> list[str]:
-    return sorted(symbol for symbols in classes.values() for symbol in symbols)
+    indices = frozenset(read_table("universe")["classes"]["index"])
+    return Universe(symbols, tuple(dict.fromkeys(roots)), indices.intersection(symbols))
 
 
 def _read(file: Path) -> tuple[str, ...]:
