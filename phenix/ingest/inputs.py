@@ -28,7 +28,7 @@ class SpotBook:
         self._keep = keep
         self._times: dict[str, array[int]] = {}
         self._mids: dict[str, array[int]] = {}
-        self._sources: dict[str, str] = {}
+        self._sources: dict[str, list[str]] = {}
 
     def add(self, symbol: str, ts_utc: int, bid: int, ask: int, source: str) -> bool:
         """Take a quote; of two of the same time the later one given wins. False when it is one-sided."""
@@ -39,18 +39,21 @@ class SpotBook:
         if times is None:
             times = self._times[symbol] = array("q")
             self._mids[symbol] = array("q")
-        self._sources[symbol] = source
-        mids = self._mids[symbol]
+            self._sources[symbol] = []
+        mids, sources = self._mids[symbol], self._sources[symbol]
         if not times or ts_utc >= times[-1]:
             times.append(ts_utc)
             mids.append(mid)
+            sources.append(source)
         else:
             i = bisect_right(times, ts_utc)
             times.insert(i, ts_utc)
             mids.insert(i, mid)
+            sources.insert(i, source)
         if self._keep is not None and len(times) > 2 * self._keep:
             del times[: -self._keep]
             del mids[: -self._keep]
+            del sources[: -self._keep]
         return True
 
     def at(self, symbol: str, ts_utc: int) -> tuple[int, int, str] | tuple[None, None, None]:
@@ -59,7 +62,9 @@ class SpotBook:
         if times is None:
             return _NO_SPOT
         i = len(times) if ts_utc >= times[-1] else bisect_right(times, ts_utc)
-        return (self._mids[symbol][i - 1], ts_utc - times[i - 1], self._sources[symbol]) if i else _NO_SPOT
+        if not i:
+            return _NO_SPOT
+        return self._mids[symbol][i - 1], ts_utc - times[i - 1], self._sources[symbol][i - 1]
 
 
 class InterestBook:

@@ -239,7 +239,7 @@ class _Reading:
 
     def _refuse(self, line: Line, refusal: Refusal) -> None:
         file, offset, text = line
-        place = f"{file.path.name}:{file.number(offset)}"
+        place = f"{file.path.absolute()}:{file.number(offset)}"
         self._letters.append((place, refusal.reason, refusal.detail, text[:SNIPPET_BYTES]))
 
 

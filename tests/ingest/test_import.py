@@ -50,7 +50,7 @@ def test_each_bad_line_is_a_dead_letter_with_its_reason(tmp_path: Path) -> None:
     with app.open_reader(f"sqlite:{store}") as reader:
         letters = [letter for _, letter in reader.dead_letters()]
     found = {letter.place: (letter.reason, letter.snippet.rstrip(b"\r\n")) for letter in letters}
-    assert found == {f"day.csv:{number}": bad for number, bad in enumerate(BAD, 3)}
+    assert found == {f"{csv}:{number}": bad for number, bad in enumerate(BAD, 3)}
     assert all(letter.detail and letter.stream == "import" for letter in letters)
 
 
@@ -65,6 +65,16 @@ def test_importing_again_adds_nothing(tmp_path: Path) -> None:
     assert rows(store) == before
     with app.open_reader(f"sqlite:{store}") as reader:
         assert reader.dead_letter_counts() == {"columns": 1}
+
+
+def test_files_of_one_name_keep_their_own_dead_letters(tmp_path: Path) -> None:
+    store, days = tmp_path / "flow.sqlite", [tmp_path / name for name in ("monday", "tuesday")]
+    for day in days:
+        day.mkdir()
+    files = [write(day / "XYZ.csv", [line(), "broken"]) for day in days]
+    assert dict(run_import(store, Sources(tuple(files))).dead_letters) == {"columns": 2}
+    with app.open_reader(f"sqlite:{store}") as reader:
+        assert [letter.place for _, letter in reader.dead_letters()] == [f"{file}:3" for file in files]
 
 
 def test_prints_that_differ_only_in_sequence_are_two(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from phenix import app
 from phenix.config import Settings, load
 from phenix.engine.enrich.calendar import Calendar
+from phenix.ingest.inputs import SpotBook
 from phenix.ingest.preflight import HEALTH_TIMEOUT, preflight
 from phenix.ingest.reading import Sources
 from phenix.ingest.terminal.client import OpenInterestRow, Stream
@@ -135,6 +136,18 @@ TRADE = {
 def _frame(kind: str, body: dict[str, Any], contract: dict[str, Any] = CONTRACT) -> str:
     header = {"type": kind, "status": "CONNECTED"}
     return json.dumps({"header": header, "contract": contract, kind.lower(): body})
+
+
+def test_each_spot_keeps_the_source_of_its_own_quote() -> None:
+    spots = SpotBook(keep=2)
+    for ts, source in ((1_000, "file"), (3_000, "stream"), (2_000, "delayed")):
+        spots.add("XYZ", ts, 10, 12, source)
+    assert [spots.at("XYZ", ts) for ts in (999, 1_500, 2_500, 3_000)] == [
+        (None, None, None), (11, 500, "file"), (11, 500, "delayed"), (11, 0, "stream"),
+    ]  # fmt: skip
+    for ts in (4_000, 5_000):
+        spots.add("XYZ", ts, 10, 12, "stream")
+    assert spots.at("XYZ", 3_999) == (None, None, None)
 
 
 @pytest.mark.parametrize("count", [-1, 10**10 + 1, 2**80])
