@@ -49,6 +49,10 @@ CODES: Final[dict[str, tuple[str, Severity, str]]] = {
 """Code -> (name, severity, what it means)."""
 
 
+_LONGEST: Final = 190
+"""Characters of a message; a longer one quotes what stood there, which may be a name of 60 kB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """A second place in the text, with what to know about it."""
@@ -128,6 +132,8 @@ def diagnostic(
     """Build a diagnostic; a fix without help explains itself."""
     if fix and not help:
         help = f"write `{fix.text}`"
+    if len(message) > _LONGEST:
+        message = message[:_LONGEST] + "…"
     return Diagnostic(code, message, span, source, labels, help, fix)
 
 

@@ -26,6 +26,8 @@ HURTING = {
     "wide sum": "dte > " + " + ".join(["1"] * 5_000),
     "large set": "size in {" + ",".join(map(str, range(100_000))) + "}",
     "thousand and one items": "size in {" + ",".join(map(str, range(1_001))) + "}",
+    "long name": "a" * 60_000 + " > 1",
+    "long chip": "@" + "a" * 60_000,
     "ten megabytes": "value > 1 and " * 750_000 + "iso",
 }
 
@@ -34,7 +36,7 @@ HURTING = {
 def test_refused_with_a_diagnostic(name: str, bundle: Bundle) -> None:
     condition, found = compile_condition(Source("where", HURTING[name]), bundle.scope)
     assert condition is None
-    assert {d.code for d in found} <= {"PHX004", "PHX001", "PHX005"}, [d.message for d in found][:3]
+    assert {d.code for d in found} <= {"PHX004", "PHX001", "PHX005", "PHX101", "PHX102"}, [d.message for d in found][:3]
     assert all(len(d.message) < 200 for d in found)
 
 
