@@ -12,6 +12,7 @@ from phenix.cli.command import CommandError
 
 if TYPE_CHECKING:
     from phenix.dsl.diagnostics import Diagnostic
+    from phenix.dsl.source import Source
 
 __all__ = ["add"]
 
@@ -29,7 +30,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         command.set_defaults(run=run)
 
 
-def _read(paths: list[Path]) -> list[object]:
+def _read(paths: list[Path]) -> list[Source]:
     from phenix.engine.bundle import read_rules
 
     for path in paths:
@@ -44,30 +45,27 @@ def _read(paths: list[Path]) -> list[object]:
     if not sources:
         places = ", ".join(map(str, paths))
         raise CommandError(f"no .phx file in {places}: name a rule file or a folder that holds some")
-    return list(sources)
+    return sources
 
 
 def _lint(args: argparse.Namespace) -> int:
     from phenix.engine.check import check_rules
 
-    return _report(check_rules(_read(args.paths)), args.output, "finding")  # type: ignore[arg-type]
+    return _report(check_rules(_read(args.paths)), args.output)
 
 
 def _test(args: argparse.Namespace) -> int:
     from phenix.engine.check import check_rules, run_cases
 
     sources = _read(args.paths)
-    findings = check_rules(sources)  # type: ignore[arg-type]
+    findings = check_rules(sources)
     if any(d.severity == "error" for d in findings):
-        return _report(findings, args.output, "finding")
-    failing, count = run_cases(sources)  # type: ignore[arg-type]
-    code = _report(failing, args.output, "failing test")
-    if args.output == "text":
-        print(f"{count} tests, {len(failing)} failing", file=sys.stderr)
-    return code
+        return _report(findings, args.output)
+    failing, count = run_cases(sources)
+    return _report(failing, args.output, f"{count} tests, {len(failing)} failing")
 
 
-def _report(findings: tuple[Diagnostic, ...], output: str, what: str) -> int:
+def _report(findings: tuple[Diagnostic, ...], output: str, summary: str = "") -> int:
     from phenix.dsl.render import render_text
 
     if output == "json":
@@ -75,5 +73,5 @@ def _report(findings: tuple[Diagnostic, ...], output: str, what: str) -> int:
     else:
         for finding in findings:
             print(render_text(finding), end="\n\n")
-        print(f"{len(findings)} {what}{'' if len(findings) == 1 else 's'}", file=sys.stderr)
+        print(summary or f"{len(findings)} finding{'' if len(findings) == 1 else 's'}", file=sys.stderr)
     return 1 if findings else 0
