@@ -18,11 +18,12 @@ from websockets.asyncio.server import ServerConnection, serve
 from phenix import app
 from phenix.config import Settings, load
 from phenix.engine.enrich.calendar import Calendar
+from phenix.engine.flow import INDEX
 from phenix.ingest.inputs import SpotBook
 from phenix.ingest.preflight import HEALTH_TIMEOUT, preflight
 from phenix.ingest.reading import Sources
 from phenix.ingest.terminal.client import OpenInterestRow, Stream
-from phenix.ingest.terminal.protocol import Contract
+from phenix.ingest.terminal.protocol import Contract, decode
 from phenix.ingest.worker import Figures, Intake, Worker
 from tests.ingest.files import (
     INTEREST_COLUMNS,
@@ -148,6 +149,28 @@ def test_each_spot_keeps_the_source_of_its_own_quote() -> None:
     for ts in (4_000, 5_000):
         spots.add("XYZ", ts, 10, 12, "stream")
     assert spots.at("XYZ", 3_999) == (None, None, None)
+
+
+def test_a_restart_knows_the_latest_quote_of_a_millisecond(tmp_path: Path) -> None:
+    bids = (200.10, 200.00, 200.20, 200.10)
+    quotes = [_frame("QUOTE", {**QUOTE, "bid": bid, "ask": bid + 0.02}, STOCK) for bid in bids]
+    later = decode(_frame("TRADE", {**TRADE, "sequence": 2}))
+
+    def spot(intake: Intake) -> object:
+        intake.frames(later, 1)
+        batch = intake.take()
+        assert batch is not None
+        return batch.rows[0][INDEX["spot"]]
+
+    before, after = Intake(Calendar.packaged()), Intake(Calendar.packaged())
+    before.frames([frame for text in (*quotes, _frame("TRADE", TRADE)) for frame in decode(text)], 1)
+    batch = before.take()
+    assert batch is not None
+    with app.open_writer(f"sqlite:{tmp_path}/live.sqlite") as writer:
+        app.recorder(writer).record(batch)
+    with app.open_writer(f"sqlite:{tmp_path}/live.sqlite") as writer:
+        after.remember(app.recorder(writer).recent_quotes(["XYZ"]))
+    assert (spot(before), spot(after)) == (2_001_100, 2_001_100)
 
 
 @pytest.mark.parametrize("count", [-1, 10**10 + 1, 2**80])

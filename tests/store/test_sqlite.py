@@ -72,6 +72,19 @@ def test_what_is_appended_is_what_is_read(tmp_path: Path) -> None:
         assert list(reader.session_raw(20240103, 2)) == []
 
 
+def test_quotes_of_one_time_come_back_as_they_came(tmp_path: Path) -> None:
+    high, low = UnderlyingQuote("SPY", 10, 8, 9, "stream"), UnderlyingQuote("SPY", 10, 1, 2, "stream")
+    early, other = UnderlyingQuote("SPY", 9, 5, 6, "stream"), UnderlyingQuote("QQQ", 10, 1, 2, "stream")
+    with open_writer(tmp_path / "flow.sqlite") as writer:
+        writer.append(Batch([], [high, other, low]))
+        writer.append(Batch([], [early]))
+    with open_writer(tmp_path / "flow.sqlite") as writer:
+        assert writer.reads.underlying_quotes("SPY", 0, 99) == [early, high, low]
+        writer.append(Batch([], [high]))  # the same again is the latest again
+        assert writer.reads.underlying_quotes("SPY", 0, 99) == [early, low, high]
+        assert writer.reads.underlying_quotes("QQQ", 0, 99) == [other]
+
+
 def test_a_batch_is_stored_whole_or_not_at_all(tmp_path: Path) -> None:
     with open_writer(tmp_path / "flow.sqlite") as writer:
         quote = UnderlyingQuote("SPY", 10, 1, 2, "file")

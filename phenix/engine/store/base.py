@@ -220,7 +220,7 @@ class Reader(Protocol):
         ...
 
     def underlying_quotes(self, symbol: str, from_utc: int, upto_utc: int) -> list[UnderlyingQuote]:
-        """Quotes of an underlying with from <= time <= upto, oldest first."""
+        """Quotes of an underlying with from <= time <= upto, oldest first, those of one time as they came."""
         ...
 
     def open_interest(self, from_date: int, upto_date: int) -> Iterator[OpenInterest]:

@@ -74,10 +74,11 @@ TABLES: Final = (
         vol_1m INTEGER NOT NULL, vol_baseline_15m REAL, open_window_baseline REAL, bullish_ratio_15m REAL,
         updated_at INTEGER NOT NULL,
         PRIMARY KEY (minute_bucket_et, symbol)) STRICT, WITHOUT ROWID""",
+    # Numbered as they came: of the quotes of one millisecond the last one counts, after a restart too.
     """CREATE TABLE underlying_quotes (
-        symbol TEXT NOT NULL, ts_utc INTEGER NOT NULL, bid INTEGER NOT NULL, ask INTEGER NOT NULL,
-        source TEXT NOT NULL,
-        PRIMARY KEY (symbol, ts_utc, bid, ask, source)) STRICT, WITHOUT ROWID""",
+        id INTEGER PRIMARY KEY, symbol TEXT NOT NULL, ts_utc INTEGER NOT NULL, bid INTEGER NOT NULL,
+        ask INTEGER NOT NULL, source TEXT NOT NULL,
+        UNIQUE (symbol, ts_utc, bid, ask, source)) STRICT""",
     """CREATE TABLE open_interest (
         root TEXT NOT NULL, expiration INTEGER NOT NULL, strike INTEGER NOT NULL, "right" TEXT NOT NULL,
         date INTEGER NOT NULL, ts_utc INTEGER NOT NULL, open_interest INTEGER NOT NULL,

@@ -118,10 +118,10 @@ class SqliteReader:
         return Checkpoint(*found[0]) if found else None
 
     def underlying_quotes(self, symbol: str, from_utc: int, upto_utc: int) -> list[UnderlyingQuote]:
-        """Quotes of an underlying with from <= time <= upto, oldest first."""
+        """Quotes of an underlying with from <= time <= upto, oldest first, those of one time as they came."""
         sql = (
             "SELECT symbol, ts_utc, bid, ask, source FROM underlying_quotes"
-            " WHERE symbol = ? AND ts_utc BETWEEN ? AND ? ORDER BY ts_utc"
+            " WHERE symbol = ? AND ts_utc BETWEEN ? AND ? ORDER BY ts_utc, id"
         )
         return [UnderlyingQuote(*row) for row in self.execute(sql, (symbol, from_utc, upto_utc))]
 

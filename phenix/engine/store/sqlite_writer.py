@@ -22,7 +22,10 @@ __all__ = ["SqliteWriter"]
 _TS: Final = INDEX["trade_ts_utc"]
 _ID: Final = INDEX["trade_id"]
 
-_INSERT_QUOTE: Final = "INSERT OR IGNORE INTO underlying_quotes VALUES (?, ?, ?, ?, ?)"
+# Replacing, not ignoring: a quote that comes again is the latest once more.
+_INSERT_QUOTE: Final = (
+    "INSERT OR REPLACE INTO underlying_quotes (symbol, ts_utc, bid, ask, source) VALUES (?, ?, ?, ?, ?)"
+)
 _INSERT_OI: Final = "INSERT OR REPLACE INTO open_interest VALUES (?, ?, ?, ?, ?, ?, ?)"
 _INSERT_LETTER: Final = (
     "INSERT OR IGNORE INTO ingest_dead_letter (stream_name, place, reason, detail, snippet, at_utc)"
