@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from phenix.dsl.core import Abs, Arith, Coalesce, Const, Core, Divide, Extreme, Negate
 from phenix.dsl.operand import (
     EXACT,
+    MAX_FACTORS,
     NUMERIC,
     REAL,
     Operand,
@@ -18,10 +19,12 @@ from phenix.dsl.operand import (
     as_real,
     decimal_digits,
     describe,
+    holds_real,
     literal_as,
     overflow,
     rescale,
     shared_unit,
+    unreal,
 )
 from phenix.dsl.source import Span
 from phenix.dsl.types import INT64_MAX, Kind
@@ -128,7 +131,7 @@ class Arithmetic:
         a, b = pair
         node = Arith(op, a.node, b.node)  # type: ignore[arg-type]
         if not a.exact:
-            return replace(a, core=node)
+            return replace(a, core=node, factors=max(a.factors, b.factors))
         lo, hi = (a.lo + b.lo, a.hi + b.hi) if op == "+" else (a.lo - b.hi, a.hi - b.lo)
         return self._bounded(replace(a, core=node), lo, hi, span, text)
 
@@ -152,9 +155,12 @@ class Arithmetic:
                 self._report(Refusal("PHX104", f"`{b.text}` is {describe(b)}, a factor is a plain number"), b.span, a)
                 return None
             if a.kind in REAL:
+                if not holds_real(factor):
+                    self._report(unreal(b.text), b.span)
+                    return None
                 other = Const(Kind.RATIO, float(factor))
                 node = Arith("*", other, a.node) if swapped else Arith("*", a.node, other)
-                return replace(a, core=node)
+                return self._finite(replace(a, core=node, factors=a.factors + 1), span, text)
             digits = decimal_digits(factor)
             if digits is None or digits > 12:
                 self._report(Refusal("PHX113", f"`{b.text}` does not end within 12 decimals"), b.span)
@@ -172,7 +178,16 @@ class Arithmetic:
             self._report(Refusal("PHX104", f"`{text}` multiplies two percentages"), span)
             return None
         kind = Kind.PERCENT if Kind.PERCENT in (a.kind, b.kind) else Kind.RATIO
-        return replace(a, kind=kind, core=Arith("*", as_real(a).node, as_real(b).node), scale=0)
+        x, y = as_real(a), as_real(b)
+        made = replace(x, kind=kind, core=Arith("*", x.node, y.node), scale=0, factors=x.factors + y.factors)
+        return self._finite(made, span, text)
+
+    def _finite(self, made: Operand, span: Span, text: str) -> Operand | None:
+        if made.factors > MAX_FACTORS:
+            self._report(Refusal("PHX110", f"`{text}` multiplies or divides {made.factors} doubles",
+                                 f"{MAX_FACTORS} are allowed, so that no result leaves the doubles"), span)  # fmt: skip
+            return None
+        return made
 
     def _exact_product(self, a: Operand, b: Operand, span: Span, text: str) -> Operand | None:
         if Kind.INT not in (a.kind, b.kind):
@@ -204,7 +219,7 @@ class Arithmetic:
             a, b = pair
             # One scale on both sides: it cancels.
             top, bottom = as_real(replace(a, scale=0)), as_real(replace(b, scale=0))
-            return Operand(span, Kind.RATIO, Divide(top.node, bottom.node))
+            return Operand(span, Kind.RATIO, Divide(top.node, bottom.node), factors=2)
         x, y = self._factor(a, b), self._factor(b, a)
         if x is None or y is None:
             return None
@@ -215,7 +230,9 @@ class Arithmetic:
             return None
         else:
             kind = Kind.PERCENT if x.kind is Kind.PERCENT else Kind.RATIO
-        return Operand(span, kind, Divide(as_real(x).node, as_real(y).node))
+        top, bottom = as_real(x), as_real(y)
+        made = Operand(span, kind, Divide(top.node, bottom.node), factors=top.factors + bottom.factors)
+        return self._finite(made, span, text)
 
     def _factor(self, side: Operand, other: Operand) -> Operand | None:
         if side.literal is None:
@@ -226,6 +243,9 @@ class Arithmetic:
         if side.unit == "%" and other.kind is Kind.PERCENT:
             return Operand(side.span, Kind.PERCENT, Const(Kind.PERCENT, float(side.literal)), text=side.text)
         number = side.literal / 100 if side.unit == "%" else side.literal
+        if not holds_real(number):
+            self._report(unreal(side.text), side.span)
+            return None
         return Operand(side.span, Kind.RATIO, Const(Kind.RATIO, float(number)), text=side.text)
 
     # -- functions
@@ -249,7 +269,8 @@ class Arithmetic:
             return None
         a, b = pair
         node = Coalesce(a.node, b.node)
-        return replace(a, span=span, core=node, lo=min(a.lo, b.lo), hi=max(a.hi, b.hi), text=text)
+        factors = max(a.factors, b.factors)
+        return replace(a, span=span, core=node, lo=min(a.lo, b.lo), hi=max(a.hi, b.hi), text=text, factors=factors)
 
     def call(self, name: str, args: list[Operand], span: Span, text: str) -> Operand | None:
         """A function of the table; the number of arguments has been checked."""
@@ -303,7 +324,7 @@ class Arithmetic:
             alike = [as_real(a) for a in alike]
         nodes: tuple[Core, ...] = tuple(a.node for a in alike)
         lo, hi = choose(a.lo for a in alike), choose(a.hi for a in alike)
-        return replace(alike[0], core=Extreme(op, nodes), lo=lo, hi=hi)
+        return replace(alike[0], core=Extreme(op, nodes), lo=lo, hi=hi, factors=max(a.factors for a in alike))
 
     def _clamp(self, args: list[Operand]) -> Operand | None:
         x, lo, hi = args
@@ -327,6 +348,9 @@ class Arithmetic:
             if p.unit not in (("", "%") if x.kind is Kind.PERCENT else ("",)):
                 self._report(Refusal("PHX104", f"`{p.text}` is {describe(p)}, `{x.text}` is {describe(x)}"), p.span, x)
                 return None
+            if not holds_real(p.literal):
+                self._report(unreal(p.text), p.span)
+                return None
             fitted.append(p.literal)
         a, b, c = fitted
         if not a < b < c:
@@ -340,4 +364,5 @@ class Arithmetic:
 
         up = Divide(Arith("-", node, real(a)), real(b - a))
         down = Divide(Arith("-", real(c), node), real(c - b))
-        return Operand(x.span, Kind.RATIO, Extreme("max", (real(Fraction(0)), Extreme("min", (up, down)))))
+        tent = Extreme("max", (real(Fraction(0)), Extreme("min", (up, down))))
+        return self._finite(Operand(x.span, Kind.RATIO, tent, factors=x.factors + 1), x.span, "tent")

@@ -7,7 +7,7 @@ silences what stands on it.
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
+from itertools import islice
 from typing import Final, Literal, cast
 
 from phenix.dsl import core as c
@@ -15,16 +15,18 @@ from phenix.dsl import nodes as n
 from phenix.dsl.arithmetic import Arithmetic
 from phenix.dsl.diagnostics import CODES, Diagnostic, Fix, Label, closest, diagnostic
 from phenix.dsl.functions import FUNCTIONS
-from phenix.dsl.operand import EXACT, Operand, Refusal, describe, is_plain, literal_as, shared_unit
+from phenix.dsl.operand import EXACT, REAL, Operand, Refusal, describe, holds, is_plain, literal_as, shared_unit
 from phenix.dsl.scope import Defined, Scope
 from phenix.dsl.source import Source, Span
 from phenix.dsl.types import Kind
 
-__all__ = ["Checked", "Checker"]
+__all__ = ["MAX_EXPANDED", "Checked", "Checker"]
 
 Checked = Operand | c.Core
 """A value or a condition."""
 
+MAX_EXPANDED: Final = 2_000
+"""Most nodes a macro may stand for, other macros written out."""
 _WORDS: Final = frozenset({Kind.ENUM, Kind.SYMBOL})
 
 
@@ -234,7 +236,7 @@ class Checker:
             if shared_unit(a, b) is None:
                 self.refuse(Refusal("PHX104", f"`{a.text}` is {describe(a)}, `{b.text}` is {describe(b)}"), b.span, a)
                 return None
-            return c.TRUE if _holds(a.literal, op, b.literal) else c.FALSE
+            return c.TRUE if holds(a.literal, op, b.literal) else c.FALSE
         pair = self.arithmetic.unify(a, b)
         if pair is None:
             return None
@@ -245,12 +247,15 @@ class Checker:
         return c.Compare(op, a.node, b.node)  # type: ignore[arg-type]
 
     def _against_literal(self, a: Operand, op: str, b: Operand) -> c.Core | None:
+        if a.kind in REAL and is_plain(a) and b.unit in ("", "%") and b.literal is not None and abs(b.literal) > 10**17:
+            always = (op in ("<", "<=")) is (b.literal > 0) if op not in ("=", "!=") else op == "!="
+            return self._never(a, b, always, "beyond any value of it")
         fitted = literal_as(b, a)
         if isinstance(fitted, Refusal):
             self.refuse(fitted, b.span, a)
             return None
         if not a.exact:
-            return self._against_double(a, op, fitted)
+            return c.Compare(op, a.node, fitted.node)  # type: ignore[arg-type]
         # The literal follows the column: `dte <= 14.5` is `dte <= 14`, `price > 2.00005` is `price > 2.0000`.
         assert b.literal is not None
         exact = b.literal * 10**a.scale
@@ -264,9 +269,6 @@ class Checker:
         if not a.lo <= below <= a.hi or (below == a.lo and op == "<") or (below == a.hi and op == ">"):
             return self._out_of_range(a, op, below, b)
         return c.Compare(op, a.node, c.Const(a.kind or Kind.INT, below))  # type: ignore[arg-type]
-
-    def _against_double(self, a: Operand, op: str, b: Operand) -> c.Core | None:
-        return c.Compare(op, a.node, b.node)  # type: ignore[arg-type]
 
     def _out_of_range(self, a: Operand, op: str, value: int, literal: Operand) -> c.Core:
         always = {
@@ -465,6 +467,9 @@ class Checker:
             known = (*self.scope.catalog.names(), *self.scope.lets, *self.scope.derived)
             self.unknown("PHX101", "field", node.name, node.span, known)
             return None
+        if node.name in self.scope.expanded:
+            checked = cast("Checked | None", self.scope.expanded[node.name])
+            return replace(checked, span=node.span, text=node.name) if isinstance(checked, Operand) else checked
         if node.name in self.path:
             self.report("PHX112", "definitions refer to each other: " + " -> ".join((*self.path, node.name)), node.span)
             return None
@@ -475,6 +480,13 @@ class Checker:
             self.report("PHX112", cycle[0].message, node.span)
         elif cycle:
             self.found.extend(cycle)
+        whole = checked.core if isinstance(checked, Operand) else checked
+        if whole is not None and sum(1 for _ in islice(c.walk(whole), MAX_EXPANDED + 1)) > MAX_EXPANDED:
+            self.report("PHX004", f"`{node.name}` stands for more than {MAX_EXPANDED:,} nodes", node.span,
+                        help="a `let` is written out wherever it is named: make it a chip or a field")  # fmt: skip
+            checked = None
+        if not cycle:  # a circle looks different from each of its places
+            self.scope.expanded[node.name] = checked
         return replace(checked, span=node.span, text=node.name) if isinstance(checked, Operand) else checked
 
     def either(self, node: n.Expr) -> Checked | None:
@@ -486,7 +498,3 @@ class Checker:
         if isinstance(node, n.Name):
             return self.name(node)
         return self.value(node)
-
-
-def _holds(a: Fraction, op: str, b: Fraction) -> bool:
-    return {"=": a == b, "!=": a != b, "<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[op]

@@ -18,6 +18,7 @@ from phenix.dsl.types import INT64_MAX, MONEY_SCALE, Kind
 
 __all__ = [
     "EXACT",
+    "MAX_FACTORS",
     "NUMERIC",
     "REAL",
     "Operand",
@@ -25,17 +26,23 @@ __all__ = [
     "as_real",
     "decimal_digits",
     "describe",
+    "holds",
+    "holds_real",
     "is_plain",
     "literal_as",
     "overflow",
     "rescale",
     "shared_unit",
+    "unreal",
 ]
 
 EXACT: Final = frozenset({Kind.INT, Kind.MONEY, Kind.DURATION})
 REAL: Final = frozenset({Kind.RATIO, Kind.PERCENT})
 NUMERIC: Final = EXACT | REAL
 _MAX_DIGITS: Final = 12
+MAX_FACTORS: Final = 8
+"""Fields stay below 1e15 and differences of doubles above 1e-20, so eight factors stay well within 1e308."""
+_LEAST, _MOST = Fraction(1, 10**12), Fraction(10**15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,8 @@ class Operand:
     literal: Fraction | None = None
     unit: str = ""
     text: str = ""
+    factors: int = 1
+    """How many doubles were multiplied or divided to make it; :data:`MAX_FACTORS` keep every result finite."""
 
     @property
     def exact(self) -> bool:
@@ -120,6 +129,8 @@ def literal_as(literal: Operand, like: Operand) -> Operand | Refusal:
         return refusal
     if like.kind in REAL:
         number = value / 100 if like.kind is Kind.RATIO and unit == "%" else value
+        if not holds_real(number):
+            return unreal(literal.text)
         return replace(literal, kind=like.kind, core=Const(like.kind, float(number)), literal=None)
     digits = decimal_digits(value)
     if digits is None or digits > _MAX_DIGITS:
@@ -130,6 +141,11 @@ def literal_as(literal: Operand, like: Operand) -> Operand | Refusal:
     return replace(
         literal, kind=like.kind, core=Const(like.kind, scaled), scale=scale, lo=scaled, hi=scaled, literal=None
     )
+
+
+def holds_real(value: Fraction) -> bool:
+    """Whether a literal may enter arithmetic on doubles: zero, or of a size that keeps results finite."""
+    return value == 0 or _LEAST <= abs(value) <= _MOST
 
 
 def _refuse(literal: Operand, like: Operand) -> Refusal:
@@ -186,6 +202,11 @@ def overflow(text: str) -> Refusal:
                    "use fewer decimals or a smaller factor")  # fmt: skip
 
 
+def unreal(text: str) -> Refusal:
+    """The refusal of a literal too large or too small for arithmetic on doubles."""
+    return Refusal("PHX110", f"`{text}` is no size a double is computed with", "use 1e-12 to 1e15, or zero")
+
+
 def as_real(operand: Operand) -> Operand:
     """An exact operand as a double."""
     if not operand.exact:
@@ -193,9 +214,14 @@ def as_real(operand: Operand) -> Operand:
     node = operand.node
     if isinstance(node, Const) and isinstance(node.value, int):
         return replace(operand, kind=Kind.RATIO, core=Const(Kind.RATIO, float(Fraction(node.value, 10**operand.scale))))
-    return replace(operand, kind=Kind.RATIO, core=Real(node, operand.scale), scale=0)
+    return replace(operand, kind=Kind.RATIO, core=Real(node, operand.scale), scale=0, factors=1)
 
 
 def is_plain(operand: Operand) -> bool:
     """Whether it is a field or param itself, not a computation."""
     return isinstance(operand.core, Field | Param)
+
+
+def holds(a: Fraction, op: str, b: Fraction) -> bool:
+    """Whether two exact numbers compare so."""
+    return {"=": a == b, "!=": a != b, "<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[op]

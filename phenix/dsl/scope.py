@@ -55,3 +55,5 @@ class Scope:
     lets: Mapping[str, Defined[n.LetStatement]] = field(default_factory=dict)
     derived: Mapping[str, Defined[n.FieldStatement]] = field(default_factory=dict)
     chips: Mapping[str, str] = field(default_factory=dict)
+    expanded: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
+    """Macros already checked, by name: each is checked once however often it is named."""

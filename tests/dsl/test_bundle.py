@@ -8,8 +8,11 @@ from collections import defaultdict
 import pytest
 
 from phenix.dsl import core as c
+from phenix.dsl.compiler import compile_condition
+from phenix.dsl.source import Source
 from phenix.engine.bundle import Bundle, compile_bundle, read_rules
 from phenix.engine.check import check_rules, run_cases
+from phenix.engine.targets.english import say
 
 DEFINED = {
     "calls", "puts", "bid", "ask", "aa", "sweeps", "premium_100k", "sizable", "whales", "large_size", "otm", "leaps",
@@ -94,3 +97,31 @@ def test_plain_english_names_values(bundle: Bundle) -> None:
     assert said["grenade"] == "Dte is at most 7 and otm pct is at least 5% and value is at least $100,000."
     assert said["weeklies"] == "It is not monthly."
     assert all(text.endswith(".") for text in said.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("not (iso or value > 5)", "It is not so that (it is iso or value is above $5)."),
+        ("(iso and cross) or @whales", "(it is iso and it is cross) or the chip whales is on."),
+        ("3 < dte <= 7", "3 is below dte and is at most 7."),
+        ("dte in 21.. and dte not in ..<30", "Dte is 21 or more and dte is not below 30."),
+        ("symbol in {SPY, QQQ} or symbol in {}", "Symbol is one of SPY, QQQ or symbol is one of nothing."),
+        ('root not like "A*"', "Root does not read like A*."),
+        ("oi is null or side is not null", "Oi is missing or side is not missing."),
+        ("(@urgent) is unknown", "(the chip urgent is on) is undecided."),
+        ("(oi ?? 5) * 2 > size - 1", "Oi (or 5 where missing) times 2 is above size minus 1."),
+        ("value >= $urgent_value and otm_pct > 50bp", "Value is at least $250,000 and otm pct is above 0.5%."),
+        ("max(price, bid) > $2.5", "The max of price, bid is above $2.5."),
+        ("time_et in 09:30 ET..16:00 ET", "Time et is from 09:30 ET to 16:00 ET."),
+        ("true", "Always."),
+        (
+            "sig_score >= $high_sig_min and otm_pct <= $aa_spread",
+            "Sig score is at least 0.9 and otm pct is at most 10%.",
+        ),
+    ],
+)
+def test_plain_english(text: str, said: str, bundle: Bundle) -> None:
+    condition, found = compile_condition(Source("where", text), bundle.scope)
+    assert condition is not None, found
+    assert say(condition.node, bundle.scope) == said

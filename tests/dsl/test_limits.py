@@ -49,7 +49,8 @@ def test_just_within_the_limits(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize(
     "form", ["({}) is unknown", "not ({} and @ask) is unknown", "((sig_score / {}) ?? sig_score)",
-             "abs(sig_score / {} ?? sig_score)", "(value_pctile ?? max(1 / {}, sig_score))"],
+             "abs(sig_score / {} ?? sig_score)", "(value_pctile ?? max(1 / {}, sig_score))",
+             "(sig_score ?? ({} ?? value_pctile))"],
 )  # fmt: skip
 def test_code_grows_with_the_text_alone(form: str, bundle: Bundle) -> None:
     """Nesting as deep as the limit allows: source that doubles with each level would not end."""
@@ -60,7 +61,10 @@ def test_code_grows_with_the_text_alone(form: str, bundle: Bundle) -> None:
         condition, found = compile_condition(
             Source("where", deep if "unknown" in form else f"{deep} > 0"), bundle.scope
         )
-        assert condition is not None, (depth, found)
+        if condition is None:  # too many quotients to stay finite
+            assert {d.code for d in found} == {"PHX110"}
+            assert depth > 4
+            break
         names = Names(lambda name: f"row.{name}", lambda chip: f"on.{chip}", lambda chip: f"off.{chip}", bundle.params)
         sizes.append(len(true_rail(condition.core, names)) + len(false_rail(condition.core, names)))
     steps = [after - before for before, after in pairwise(sizes)]
@@ -81,6 +85,12 @@ def test_any_text_gives_findings_or_a_condition(text: str) -> None:
     for d in (*found, *more):
         assert 0 <= d.span.start <= d.span.end <= len(text) + 1
         assert d.to_dict()["line"] >= 1
+
+
+def test_macros_do_not_explode() -> None:
+    lets = "".join(f"let m{i + 1} = m{i} or m{i}\n" for i in range(60))
+    _, found = compile_program([Source("a.phx", "let m0 = iso\n" + lets + 'chip x = m60 doc "x"')], CATALOG)
+    assert {d.code for d in found} == {"PHX004"}
 
 
 def test_grammar_is_strict() -> None:
