@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -145,6 +146,11 @@ class Intake:
         """Note messages that were dropped before they were read."""
         self._refuse(Refusal("overflow", f"{messages} messages were dropped: the queue was full"), b"", at_utc)
 
+    def missed(self, from_utc: int, upto_utc: int) -> None:
+        """Note a time in which the terminal was not heard."""
+        times = f"from {_utc_text(from_utc)} to {_utc_text(upto_utc)}"
+        self._refuse(Refusal("gap", f"nothing was received {times}: the connection was lost"), b"", upto_utc)
+
     def _trade(self, frame: wire.TradeFrame, received_at: int) -> None:
         contract = self._contracts.get(frame.contract)
         if contract is None:
@@ -210,6 +216,10 @@ class Intake:
         return start + ms_of_day - hour * HOUR
 
 
+def _utc_text(ts_utc: int) -> str:
+    return f"{datetime.fromtimestamp(ts_utc // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{ts_utc % 1000:03d}Z"
+
+
 def _payload(trade: wire.TradeFrame, quote: wire.QuoteFrame | None) -> str:
     """What the terminal said of a print: its TRADE frame's body and the last QUOTE's, sizes and venues included."""
     bodies = {"trade": trade._asdict(), "quote": quote._asdict() if quote else None}
@@ -255,6 +265,7 @@ class Worker:
         self._polled: dict[str, None] = {}
         self._poller: asyncio.Task[None] | None = None
         self._flushed = 0.0
+        self._heard_at: int | None = None  # while the line is down that was up before
         self.figures = Figures()
 
     async def run(self, stop: asyncio.Event) -> Figures:
@@ -306,7 +317,11 @@ class Worker:
             elif isinstance(item, client.Connected):
                 self.figures.connections += 1
                 log.info("connected (attempt %s)", item.attempt)
+                if self._heard_at is not None:
+                    self._intake.missed(self._heard_at, item.at)
+                    self._heard_at = None
             elif isinstance(item, client.Disconnected):
+                self._heard_at = item.heard_at
                 log.warning("disconnected: %s", item.reason)
             elif isinstance(item, client.Overflow):
                 self.figures.dropped_messages += item.messages

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from phenix import app
 from phenix.config import Settings, load
@@ -248,6 +249,59 @@ def test_bad_frames_are_dead_letters_and_the_rest_is_stored(tmp_path: Path) -> N
         + ["price_out_of_range"] * 2
     )
     assert all(letter.stream == "terminal" and letter.detail and letter.snippet for letter in letters)
+
+
+def test_a_lost_line_is_a_dead_letter_with_both_times(tmp_path: Path) -> None:
+    """Not the wait for the first connection; a line lost before it said a word is heard last on the one before."""
+    now = [1_730_730_000_250]
+    attempts: list[Worker] = []
+    workers: list[Worker] = []
+
+    def knock(connection: ServerConnection, _request: Request) -> Response | None:
+        now[0] += 10_000
+        attempts.extend(workers)
+        return connection.respond(503, "starting") if len(attempts) == 1 else None
+
+    async def terminal(socket: ServerConnection) -> None:
+        if len(attempts) == 2:
+            now[0] += 1_000
+            await socket.send(_frame("TRADE", TRADE))
+            while not workers[0].figures.stored:  # noqa: ASYNC110 -- the worker tells nobody
+                await asyncio.sleep(0)
+            now[0] += 60_000
+        elif len(attempts) == 4:
+            await socket.send(json.dumps({"header": {"type": "STATE", "status": "CONNECTED", "state": "STOP"}}))
+            await socket.wait_closed()
+
+    async def run() -> Figures:
+        settings = load({"PHENIX_STORE": f"sqlite:{tmp_path}/live.sqlite"})
+        async with serve(terminal, "127.0.0.1", 0, process_request=knock) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            with app.open_writer(settings.store) as writer:
+                async with app.terminal_client(settings) as client:
+                    worker = Worker(
+                        app.recorder(writer),
+                        Intake(Calendar.packaged()),
+                        client,
+                        Stream(f"ws://127.0.0.1:{port}", backoff_base_s=0.01, clock=lambda: now[0]),
+                        contracts=[],
+                        underlyings=[],
+                        once=True,
+                    )
+                    workers.append(worker)
+                    return await worker.run(asyncio.Event())
+
+    figures = asyncio.run(run())
+    assert (figures.connections, figures.stored, figures.dead_letters) == (3, 1, 2)
+    with app.open_reader(f"sqlite:{tmp_path}/live.sqlite") as reader:
+        letters = [letter for _, letter in reader.dead_letters()]
+    assert [(letter.stream, letter.reason, letter.detail, letter.at_utc) for letter in letters] == [
+        ("terminal", "gap", f"nothing was received from {heard} to {again}: the connection was lost", at)
+        for heard, again, at in (
+            ("2024-11-04T14:20:21.250Z", "2024-11-04T14:21:31.250Z", 1_730_730_091_250),
+            ("2024-11-04T14:20:21.250Z", "2024-11-04T14:21:41.250Z", 1_730_730_101_250),
+        )
+    ]
 
 
 def test_the_command_runs_until_it_is_stopped(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ class Disconnected(NamedTuple):
 
     at: int
     reason: str
+    heard_at: int | None
+    """UTC milliseconds of the last message received, or of the first connection when none was; None before it."""
 
 
 class Overflow(NamedTuple):
@@ -136,6 +138,7 @@ class Stream:
         self._pending: dict[int, tuple[Subscription, bool]] = {}
         self._answered = asyncio.Event()
         self._heard = 0.0
+        self._heard_at: int | None = None
         self._task: asyncio.Task[None] | None = None
         self._socket: ClientConnection | None = None
         self._closing = False
@@ -228,7 +231,10 @@ class Stream:
                 reason = f"cannot connect to {self._url}: {str(error) or type(error).__name__}"
             else:
                 opened = time.monotonic()
-                self._put(Connected(self._clock(), attempt))
+                at = self._clock()
+                if self._heard_at is None:
+                    self._heard_at = at
+                self._put(Connected(at, attempt))
                 self.connected = True
                 self._socket = ws
                 try:
@@ -240,7 +246,7 @@ class Stream:
                     return
                 if time.monotonic() - opened > self._status_silence:
                     attempt = 0  # a line that held a while starts over; one that is thrown out at once backs off
-            self._put(Disconnected(self._clock(), reason))
+            self._put(Disconnected(self._clock(), reason, self._heard_at))
             await asyncio.sleep(
                 self._random.random() * min(self._backoff_cap, self._backoff_base * 2 ** min(attempt, 16))
             )
@@ -268,6 +274,7 @@ class Stream:
         dropped = 0
         while True:
             message = await ws.recv(decode=False)
+            self._heard_at = self._clock()
             if b'"STATUS"' in message:
                 self._heard = time.monotonic()
             if b'"REQ_RESPONSE"' in message:
