@@ -6,7 +6,8 @@ Both gateways read their requests here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
@@ -40,7 +41,10 @@ from phenix.server.reading import (
     shorten,
 )
 
-__all__ = ["PARAMETERS", "Asked", "read"]
+__all__ = ["PARAMETERS", "Asked", "read", "read_apart"]
+
+_LONG: Final = 4_096
+"""Characters of a query that take long enough to read for everyone else to notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,13 @@ def read(pairs: Iterable[tuple[str, str]], bundle: Bundle) -> Asked | Refusal:
     settings = reading.settings
     stream = {name: settings.pop(name) for name in _STREAM if name in settings}
     return Asked(replace(FlowRequest(parts=tuple(reading.parts)), **settings), **stream)
+
+
+async def read_apart(pairs: Sequence[tuple[str, str]], bundle: Bundle) -> Asked | Refusal:
+    """What :func:`read` says; a long query is read on a thread, so that no other request waits for it."""
+    if sum(len(name) + len(text) for name, text in pairs) > _LONG:
+        return await asyncio.to_thread(read, pairs, bundle)
+    return read(pairs, bundle)
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from phenix.server._pb import catalog_pb2, catalog_pb2_grpc, flow_pb2, flow_pb2_
 from phenix.server.catalog import catalog
 from phenix.server.grpc.errors import abort
 from phenix.server.grpc.rows import to_message
-from phenix.server.params import Asked, read
+from phenix.server.params import Asked, read_apart
 from phenix.server.service import Events, FlowService, Found, Progress, Snapshot
 
 __all__ = ["MAX_MESSAGE", "bind", "finish", "gateway"]
@@ -98,7 +98,7 @@ def _messages(rows: Iterable[Row], as_of: int, encoder: Encoder) -> list[row_pb2
 
 
 async def _read(context: Any, pairs: list[tuple[str, str]], service: FlowService) -> Asked:
-    asked = read(pairs, service.rules.bundle)
+    asked = await read_apart(pairs, service.rules.bundle)
     return await abort(context, asked) if isinstance(asked, Refusal) else asked
 
 

@@ -17,7 +17,7 @@ from phenix.engine.encode import date_text
 from phenix.engine.query.request import FlowRequest, Refusal
 from phenix.server.catalog import catalog
 from phenix.server.errors import ERRORS, problem
-from phenix.server.params import Asked, read
+from phenix.server.params import Asked, read_apart
 from phenix.server.rest.page import pages
 from phenix.server.rest.security import SecureHeaders
 from phenix.server.service import LAG_THRESHOLD_S, Events, FlowService, Found, Rules
@@ -88,7 +88,7 @@ class _Gateway:
         self._catalog: tuple[Rules | None, bytes] = (None, b"")
 
     async def flow(self, request: Request) -> Response:
-        asked = self._read(request)
+        asked = await self._read(request)
         found = asked if isinstance(asked, Refusal) else await self._service.query(asked.request)
         if isinstance(asked, Refusal) or isinstance(found, Refusal):
             return _refused(found if isinstance(found, Refusal) else asked)  # type: ignore[arg-type]
@@ -108,7 +108,7 @@ class _Gateway:
         })  # fmt: skip
 
     async def row(self, request: Request) -> Response:
-        asked = self._read(request)
+        asked = await self._read(request)
         if isinstance(asked, Refusal):
             return _refused(asked)
         keys = asked.request.fields
@@ -132,7 +132,7 @@ class _Gateway:
         return Response(self._catalog[1], headers={"cache-control": "no-cache"}, media_type=_JSON)
 
     async def stream(self, request: Request) -> Response:
-        asked = self._read(request)
+        asked = await self._read(request)
         if isinstance(asked, Refusal):
             return _refused(asked)
         if asked.json:
@@ -171,7 +171,7 @@ class _Gateway:
             return _json({"status": "not_ready", "checks": checks, "reason": "; ".join(reasons)}, 503)
         return _json({"status": "ready", "checks": checks})
 
-    def _read(self, request: Request) -> Asked | Refusal:
+    async def _read(self, request: Request) -> Asked | Refusal:
         query: bytes = request.scope["query_string"]
         if len(query) > MAX_QUERY:
             detail = f"The query has {len(query):,} bytes; at most {MAX_QUERY:,} are read."
@@ -183,7 +183,7 @@ class _Gateway:
         last_id = request.headers.get("last-event-id", "").strip()
         if last_id:
             pairs = [pair for pair in pairs if pair[0] != "watermark"] + [("watermark", last_id)]
-        return read(pairs, self._service.rules.bundle)
+        return await read_apart(pairs, self._service.rules.bundle)
 
 
 def _meta(found: Found) -> dict[str, Any]:
