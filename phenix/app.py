@@ -7,6 +7,7 @@ what the part raises.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -279,25 +280,26 @@ def service(store: str, *, progress_s: float = 5.0, timeout_s: float = 5.0) -> F
     return FlowService(queries, replays, log, packaged_bundle(), timeout_s=timeout_s, progress_s=progress_s)
 
 
-def export(store: str, where: str = "") -> Iterator[bytes] | str:
-    """Lines of every stored row that matches; a text where ``where`` does not compile.
+@contextmanager
+def export(store: str, where: str = "") -> Iterator[Iterator[bytes] | str]:
+    """Lines of every stored row that matches, to be read inside ``with``; a text where ``where`` does not compile.
 
     Raises StoreError, and RulesError when the stored rules cannot be used.
     """
-    reader = open_reader(store)  # first: a store that is not there is said without loading the language
+    with open_reader(store) as reader:  # first: a store that is not there is said without loading the language
+        from phenix.dsl.render import render_text
+        from phenix.engine.bundle import Bundle
+        from phenix.engine.encode import Encoder
+        from phenix.engine.predicate import compile_predicate
+        from phenix.engine.query.export import export_lines
 
-    from phenix.dsl.render import render_text
-    from phenix.engine.bundle import Bundle
-    from phenix.engine.encode import Encoder
-    from phenix.engine.predicate import compile_predicate
-    from phenix.engine.query.export import export_lines
-
-    version = reader.rule_version()
-    try:
-        bundle = Bundle.from_config(version.config_json, version.checksum) if version else packaged_bundle()
-    except ValueError as error:
-        raise RulesError(str(error)) from None
-    predicate = compile_predicate((("--where", where),), bundle) if where.strip() else None
-    if isinstance(predicate, tuple):
-        return "\n".join(render_text(finding) for finding in predicate)
-    return export_lines(reader, Encoder((chip.id, chip.bit) for chip in bundle.chips), predicate)
+        version = reader.rule_version()
+        try:
+            bundle = Bundle.from_config(version.config_json, version.checksum) if version else packaged_bundle()
+        except ValueError as error:
+            raise RulesError(str(error)) from None
+        predicate = compile_predicate((("--where", where),), bundle) if where.strip() else None
+        if isinstance(predicate, tuple):
+            yield "\n".join(render_text(finding) for finding in predicate)
+        else:
+            yield export_lines(reader, Encoder((chip.id, chip.bit) for chip in bundle.chips), predicate)

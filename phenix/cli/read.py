@@ -164,17 +164,17 @@ def _export(args: argparse.Namespace) -> int:
 
     write = sys.stdout.buffer.write
     try:
-        export = app.export(args.settings.store if args.store is None else args.store, args.where)
-        if not isinstance(export, str):
-            for line in export:
+        with app.export(args.settings.store if args.store is None else args.store, args.where) as lines:
+            if isinstance(lines, str):
+                raise CommandError(lines)
+            for line in lines:
                 write(line)
             sys.stdout.buffer.flush()
-            return CLEAN
     except StoreError as error:
         raise CommandError(error.message) from None
     except app.RulesError as error:
         raise CommandError(str(error)) from None
-    raise CommandError(export)
+    return CLEAN
 
 
 def _printer(form: str) -> Any:

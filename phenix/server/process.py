@@ -60,7 +60,7 @@ def listen(host: str, port: int) -> socket.socket:
 async def serve(
     service: FlowService, host: str, sock: socket.socket, grpc_port: int, ready: Callable[[Addresses], None]
 ) -> None:
-    """Serve on a listening socket and a gRPC port until SIGTERM or SIGINT.
+    """Serve on a listening socket and a gRPC port until SIGTERM or SIGINT; neither is open afterwards.
 
     Raises StoreError when the store cannot be read at the start, OSError when the gRPC port is taken.
     """
@@ -77,10 +77,10 @@ async def serve(
             timeout_graceful_shutdown=int(_GRACE_S),
         )
     )
-    calls, healthy = gateway(service)
-    port = bind(calls, host, grpc_port)
-    await service.start()
     try:
+        await service.start()  # before the port is bound: a gRPC server that never started cannot let go of it
+        calls, healthy = gateway(service)
+        port = bind(calls, host, grpc_port)
         await calls.start()
         stop = asyncio.Event()
         serving = asyncio.create_task(server.serve(sockets=[sock]))
@@ -93,6 +93,7 @@ async def serve(
             server.should_exit = True
             await asyncio.gather(serving, finish(calls, healthy, _GRACE_S))
     finally:
+        sock.close()
         await service.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sqlite3
@@ -12,6 +13,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from phenix import app
 from phenix.engine.encode import ROW_KEYS
 from tests.server.conftest import Server, environment, phenix, run
 from tests.server.rows import Store
@@ -129,6 +131,31 @@ def test_export_of_some_rows(session: Session) -> None:
     wrong = refused("export", "--store", store.url, "--where", "value >= 5m")
     assert "PHX104" in wrong
     assert "--where:1:10" in wrong
+
+
+def test_export_closes_the_store(store: Store) -> None:
+    store.add(3)
+    store.close()
+
+    def opened() -> int:
+        """Descriptors of the store's file that this process holds."""
+        count = 0
+        for entry in Path("/dev/fd").iterdir():
+            try:
+                count += os.path.samestat(os.fstat(int(entry.name)), store.path.stat())
+            except OSError:
+                continue  # the one that listed them
+        return count
+
+    with app.export(store.url) as lines:
+        assert not isinstance(lines, str)
+        assert opened() == 1
+        assert len(list(lines)) == 3
+    with app.export(store.url) as lines:
+        next(iter(lines))  # and not to the end
+    with app.export(store.url, "nonsense") as wrong:
+        assert isinstance(wrong, str)
+    assert opened() == 0
 
 
 def test_query_and_tail(session: Session) -> None:
