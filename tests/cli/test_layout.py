@@ -22,7 +22,6 @@ LONGER = {
     "phenix/ingest/terminal/protocol.py": 430,  # every frame of the vendor's stream, decoded and checked
     "phenix/ingest/terminal/standin_stream.py": 430,  # one client's subscriptions and the playback share their state
     "phenix/ingest/terminal/standin_tables.py": 430,  # one function an endpoint
-    "phenix/server/params.py": 500,  # one table of every query parameter, with its readers
 }
 CEILING = 400
 

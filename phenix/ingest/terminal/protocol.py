@@ -24,7 +24,6 @@ import orjson
 __all__ = [
     "ADDED",
     "MONEY_SCALE",
-    "STATUS_WORDS",
     "BadFrame",
     "Contract",
     "Frame",
@@ -42,8 +41,6 @@ __all__ = [
     "valid_date",
 ]
 
-STATUS_WORDS: Final = ("CONNECTED", "UNVERIFIED", "DISCONNECTED", "ERROR")
-"""Words of the upstream connection, stamped into every header."""
 ADDED: Final = "SUBSCRIBED"
 """The one answer that means a request was taken; removals and stops use it too."""
 
