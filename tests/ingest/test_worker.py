@@ -59,10 +59,10 @@ async def _ingest(settings: Settings, **options: Any) -> Figures:
 
 
 async def _play(
-    sources: Sources, symbol: str, store: Path, runs: Sequence[dict[str, Any]], **play: Any
+    sources: Sources, symbol: str, store: Path, runs: Sequence[dict[str, Any]], speed: float = 0.0, **play: Any
 ) -> list[Figures]:
     tape = app.tape(sources.trades, sources.open_interest, sources.underlying)
-    async with app.terminal(tape, speed=0.0, stocks="standard", settle_s=0.1, **play) as terminal:
+    async with app.terminal(tape, speed=speed, stocks="standard", settle_s=0.1, **play) as terminal:
         return [await _ingest(_settings(terminal, symbol, store), **options) for options in runs]
 
 
@@ -103,7 +103,8 @@ def test_a_worker_stopped_and_started_again_gives_the_same_rows(tmp_path: Path) 
     sources = _day(tmp_path, 1_000)
     run_import(tmp_path / "import.sqlite", sources)
     runs: list[dict[str, Any]] = [{"stop_after": 100}, {"stop_after": 150}, {"once": True}]
-    first, second, last = asyncio.run(_play(sources, "XYZ", tmp_path / "live.sqlite", runs))
+    # Paced, so that the tape outlasts the first two runs.
+    first, second, last = asyncio.run(_play(sources, "XYZ", tmp_path / "live.sqlite", runs, speed=150.0))
     assert 100 <= first.stored < 1_000
     assert first.stored + second.stored + last.stored == 1_000
     assert rows(tmp_path / "live.sqlite") == rows(tmp_path / "import.sqlite")
