@@ -272,7 +272,7 @@ def test_raw_rows_without_their_enrichment_are_enriched_first(tmp_path: Path) ->
 
 
 def test_an_import_killed_in_the_middle_is_completed_by_another(tmp_path: Path) -> None:
-    sources = _day(tmp_path, 12_000)
+    sources = _day(tmp_path, 30_000)
     whole, broken = tmp_path / "whole.sqlite", tmp_path / "broken.sqlite"
     command = [sys.executable, "-m", "phenix", "import", str(sources.trades[0]), "--store"]
     with subprocess.Popen([*command, f"sqlite:{broken}"], stdout=subprocess.DEVNULL) as process:
@@ -280,10 +280,10 @@ def test_an_import_killed_in_the_middle_is_completed_by_another(tmp_path: Path) 
             pass  # watched, not waited for: the first batch is the event
         process.kill()
     stored = _stored(broken)
-    assert 0 < stored < 12_000
+    assert 0 < stored < 30_000
     subprocess.run([*command, f"sqlite:{broken}"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run([*command, f"sqlite:{whole}"], check=True, stdout=subprocess.DEVNULL)
-    assert len(rows(whole)) == 12_000
+    assert len(rows(whole)) == 30_000
     assert rows(broken) == rows(whole)
 
 

@@ -111,11 +111,11 @@ def test_a_worker_stopped_and_started_again_gives_the_same_rows(tmp_path: Path) 
 
 
 def test_delayed_quotes_are_polled_where_they_are_not_streamed(tmp_path: Path) -> None:
-    sources = _day(tmp_path, 3_600)  # an hour in six seconds: two polls find a quote that is old enough
+    sources = _day(tmp_path, 3_600)  # an hour in nine seconds: three polls find a quote that is old enough
     tape = app.tape(sources.trades, sources.open_interest, sources.underlying)
 
     async def run() -> Figures:
-        async with app.terminal(tape, speed=600.0, stocks="value", settle_s=0.1) as terminal:
+        async with app.terminal(tape, speed=400.0, stocks="value", settle_s=0.1) as terminal:
             return await _ingest(_settings(terminal, "XYZ", tmp_path / "live.sqlite"), once=True)
 
     assert asyncio.run(run()).stored == 3_600
