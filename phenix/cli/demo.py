@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import os
 import signal
@@ -16,9 +15,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from phenix.cli.command import CLEAN, CommandError
+
+if TYPE_CHECKING:
+    import http.client
 
 __all__ = ["add"]
 
@@ -224,6 +226,8 @@ class _Streamed(threading.Thread):
 
     def run(self) -> None:
         """Read until the server ends the stream."""
+        import http.client
+
         connection = http.client.HTTPConnection(_HOST, self._port, timeout=_START_S)
         try:
             connection.request("GET", "/api/flow/stream?watermark=0&batch=1&snapshot=0")
