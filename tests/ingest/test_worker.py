@@ -20,6 +20,7 @@ from phenix import app
 from phenix.config import Settings, load
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.flow import INDEX
+from phenix.engine.store.base import StoreError
 from phenix.ingest.inputs import SpotBook
 from phenix.ingest.preflight import HEALTH_TIMEOUT, preflight
 from phenix.ingest.reading import Sources
@@ -108,6 +109,52 @@ def test_a_worker_stopped_and_started_again_gives_the_same_rows(tmp_path: Path) 
     assert 100 <= first.stored < 1_000
     assert first.stored + second.stored + last.stored == 1_000
     assert rows(tmp_path / "live.sqlite") == rows(tmp_path / "import.sqlite")
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing_it_had_stored(tmp_path: Path) -> None:
+    sources = _day(tmp_path, 1_000)
+    run_import(tmp_path / "import.sqlite", sources)
+    store = tmp_path / "live.sqlite"
+    tape = app.tape(sources.trades, sources.open_interest, sources.underlying)
+
+    async def play() -> list[Any]:
+        play_on: dict[str, Any] = {"speed": 150.0, "stocks": "standard", "settle_s": 0.1, "on_disconnect": "restart"}
+        async with app.terminal(tape, **play_on) as terminal:
+            settings = _settings(terminal, "XYZ", store)
+            environment = {
+                **os.environ, "THETADATA_BASE_URL": settings.base_url, "THETADATA_STREAM_URL": settings.stream_url,
+                "INGEST_SYMBOLS": "XYZ", "PHENIX_STORE": settings.store,
+            }  # fmt: skip
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "phenix", "ingest", env=environment, stderr=asyncio.subprocess.DEVNULL
+            )
+            await asyncio.to_thread(_until_rows, store)
+            process.kill()
+            await process.wait()
+            assert process.returncode == -signal.SIGKILL
+            kept = _raw(store)
+            assert 0 < len(kept) < 1_000
+            figures = await _ingest(settings, once=True)
+            assert figures.stored == 1_000 - len(kept)
+            return kept
+
+    kept = asyncio.run(play())
+    assert _raw(store)[: len(kept)] == kept
+    assert rows(store) == rows(tmp_path / "import.sqlite")
+
+
+def _raw(store: Path) -> list[Any]:
+    """Raw rows, whether or not their enrichment came to be."""
+    try:
+        with app.open_reader(f"sqlite:{store}") as reader:
+            return list(reader.raw_rows(0, 10_000))
+    except StoreError:
+        return []  # not there yet
+
+
+def _until_rows(store: Path) -> None:
+    while not _raw(store):
+        pass  # watched, not waited for: the first rows are the event; the test's own timeout bounds it
 
 
 def test_delayed_quotes_are_polled_where_they_are_not_streamed(tmp_path: Path) -> None:
