@@ -25,12 +25,13 @@ help:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
+# The lock names every package, so nothing is resolved again: a release made since cannot change what is installed.
 $(RUNTIME): requirements.lock | $(BIN)/python
-	$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
+	$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements.lock
 	@touch $@
 
 $(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
-	$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	$(PIP) install --require-hashes --no-deps --only-binary :all: -r requirements-dev.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(RUNTIME)
 
@@ -46,7 +47,9 @@ bench: $(DEV)
 
 GATES := \
 	85=phenix/* \
-	95=phenix/dsl/*,phenix/engine/targets/*,phenix/engine/enrich/*
+	98=phenix/dsl/* \
+	98=phenix/engine/targets/* \
+	95=phenix/engine/enrich/*
 
 test: $(DEV)
 	@$(BIN)/pytest --cov --cov-report=term:skip-covered $(ARGS)
@@ -68,6 +71,7 @@ imports: $(DEV)
 
 .PHONY: rules
 rules: $(DEV)
+	$(PHENIX) fmt --check rules
 	$(PHENIX) lint rules
 	$(PHENIX) test rules
 
@@ -76,6 +80,7 @@ docs-check: $(DEV)
 
 proto-check: $(DEV)
 	@$(BIN)/python -m phenix.server.grpc.schema --check || { echo "proto/ or its stubs are out of date: make proto"; exit 1; }
+	@if command -v npm >/dev/null; then sh proto/verify.sh; else echo "style of proto/ not checked: npm is not installed"; fi
 
 # Needs Node, which Python users never do; without npm the committed page is taken as it is.
 web-check:

@@ -5,8 +5,10 @@ standard output, an object for each figure::
 
     {"id": "P3", "what": "import of a day, 1 M prints", "value": 61234, "unit": "prints/s", "detail": {…}}
 
-and whatever it likes to say meanwhile on standard error. Absolute figures drift from run to run:
-compare ratios within one run.
+and whatever it likes to say meanwhile on standard error. Absolute figures drift from run to run, so
+each stands beside what it would be on the reference box, by the yardstick run around its script
+(:mod:`bench._yardstick`), or around the figure itself when it holds a ``"yardstick"``; one with
+``"waits": true`` is no matter of the processor, and stands alone.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from bench._yardstick import REFERENCE, measure, scaled
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -32,10 +38,12 @@ def main() -> int:
     wanted = command.parse_args().scripts or scripts
     if unknown := sorted(set(wanted) - set(scripts)):
         command.error(f"no script {', '.join(unknown)}; there are {', '.join(scripts)}")
-    figures: list[dict[str, object]] = []
+    figures: list[dict[str, Any]] = []
+    speeds: dict[str, tuple[int, int]] = {}
     failed: list[str] = []
     for name in wanted:
         print(f"-- {name}", file=sys.stderr)
+        before = measure()
         done = subprocess.run(
             [sys.executable, str(HERE / f"{name}.py")],
             env={**os.environ, "PYTHONPATH": str(HERE.parent)},
@@ -46,21 +54,31 @@ def main() -> int:
         if done.returncode:
             failed.append(name)
             continue
-        figures += [{"script": name, **figure} for figure in json.loads(done.stdout)]
+        speeds[name] = round(before), round(measure())
+        speed = mean(speeds[name])
+        figures += [{"script": name, **one, "reference": scaled(one, speed)} for one in json.loads(done.stdout)]
     now = datetime.now(UTC)
     box = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{now:%Y%m%dT%H%M%SZ}.json"
-    file.write_text(json.dumps({"at": now.isoformat(), **box, "figures": figures}, indent=1) + "\n", "utf-8")
-    width = max((len(str(f["what"])) for f in figures), default=0)
+    whole = {"at": now.isoformat(), **box, "yardstick": {"reference": REFERENCE, **speeds}, "figures": figures}
+    file.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
+    width = max((len(f["what"]) for f in figures), default=0)
+    print(f"{'':<4} {'':<{width}} {'measured':>14} {'reference box':>14}")
     for figure in figures:
-        value = figure["value"]
-        shown = f"{value:,.1f}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}"
-        print(f"{figure['id']:<4} {figure['what']!s:<{width}} {shown:>14} {figure['unit']}")
+        there = "" if figure["reference"] is None else _shown(figure["reference"])
+        print(f"{figure['id']:<4} {figure['what']:<{width}} {_shown(figure['value']):>14} {there:>14} {figure['unit']}")
+    for name, (before, after) in speeds.items():
+        speed = f"{before / REFERENCE:.2f} of the reference box before it, {after / REFERENCE:.2f} after"
+        print(f"yardstick, {name}: {before:,} and {after:,} rows/s: {speed}")
     print(f"written to {file.relative_to(HERE.parent)}")
     for name in failed:
         print(f"{name} failed; its message stands above", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}"
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ import time
 from fractions import Fraction
 from typing import Any
 
+from phenix.engine.blocks import Block
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.enrich.clock import utc_of, wall_of
 from phenix.engine.enrich.enricher import Enricher
+from phenix.engine.targets.arrays import Column
 
 SESSION = 20260105
 BATCH = 5_000
@@ -31,8 +33,9 @@ class NoRules:
     aa_spread = Fraction(1, 10)
     packages_are_neutral = True
 
-    def tag(self, row: list[Any]) -> None:
-        """Leave the row as it is."""
+    def tag(self, block: Block) -> dict[str, Column]:  # noqa: ARG002
+        """Leave the rows as they are."""
+        return {}
 
 
 def session(rows: int, seed: int = 1) -> list[tuple[Any, ...]]:

@@ -8,8 +8,8 @@ and a quote of every underlying each minute), then runs ``phenix import`` on it 
 from __future__ import annotations
 
 import json
-import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -68,6 +68,17 @@ def write(folder: Path, rows: int) -> tuple[Path, Path, Path]:
     return trades, interest, quotes
 
 
+def resident_mib(pid: int) -> int:
+    """Memory of a process and its children that is resident now, pages they share counted in each; 0 when it ended."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    own = next((int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("VmRSS")), 0)
+    return own + sum(resident_mib(int(child)) for child in children)
+
+
 def main() -> int:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     with tempfile.TemporaryDirectory(prefix="phenix-bench-") as name:
@@ -78,15 +89,31 @@ def main() -> int:
         command = [sys.executable, "-m", "phenix", "import", str(trades), "--open-interest", str(interest)]
         command += ["--underlying", str(quotes), "--store", f"sqlite:{store}", "--json"]
         started = time.perf_counter()
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        memory: list[int] = []
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as done:
+            while done.poll() is None:
+                memory.append(resident_mib(done.pid))
+                time.sleep(0.25)
+            assert done.stdout is not None
+            told = done.stdout.read()
         seconds = time.perf_counter() - started
-        cpu = os.times()
-        summary = json.loads(done.stdout)
+        if done.returncode:
+            return done.returncode
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        summary = json.loads(told)
         if summary["stored"] + summary["duplicates"] != rows:
             print(f"expected {rows} rows: {summary}", file=sys.stderr)
             return 1
-        detail = {**summary, "wallSeconds": round(seconds, 2), "cpuSeconds": round(cpu[2] + cpu[3], 2),
-                  "bytesPerRow": round(store.stat().st_size / rows)}  # fmt: skip
+        cpu = usage.ru_utime + usage.ru_stime
+        stages = summary.pop("cpuSeconds")
+        # What the importing process did not use its child did, which reads the files, and the start of both.
+        stages = {"read and start": cpu - sum(stages.values()), **stages}
+        written, size = usage.ru_oublock * 512, store.stat().st_size
+        detail = {**summary, "wallSeconds": round(seconds, 2), "cpuSeconds": round(cpu, 2),
+                  "cpuMicrosecondsPerPrint": {k: round(v / rows * 1e6, 2) for k, v in stages.items()},
+                  "bytesPerRow": round(size / rows), "writtenBytesPerRow": round(written / rows),
+                  "writeAmplification": round(written / size, 2), "peakMiB": usage.ru_maxrss >> 10,
+                  "residentMiBByTenth": [memory[len(memory) * tenth // 10] for tenth in range(1, 10)]}  # fmt: skip
         what = f"durable import of {rows:,} prints: parsed, enriched, tagged, indexed"
         print(
             json.dumps(

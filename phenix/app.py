@@ -7,41 +7,69 @@ what the part raises.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from phenix.client import Client
     from phenix.config import Settings
     from phenix.engine.bundle import Bundle
-    from phenix.engine.enrich.calendar import Calendar
+    from phenix.engine.replay import Replay
     from phenix.engine.store.base import Reader, Writer
+    from phenix.engine.store.sqlite_backup import Copied
+    from phenix.engine.store.sqlite_retention import Held, Leaving, Removed
+    from phenix.engine.watch import Batch
+    from phenix.ingest.day import Day
+    from phenix.ingest.preflight import Report
     from phenix.ingest.recorder import Recorder
-    from phenix.ingest.terminal.client import Terminal
+    from phenix.ingest.redrive import Redriven
+    from phenix.ingest.terminal.client import Stream, Terminal
     from phenix.ingest.terminal.events import Source
     from phenix.ingest.terminal.generator import Session
     from phenix.ingest.terminal.standin import StandIn
     from phenix.ingest.terminal.tape import FileTape
     from phenix.ingest.worker import Worker
+    from phenix.server.auth import Access
     from phenix.server.service import FlowService
 
 __all__ = [
     "RulesError",
+    "access",
     "active_bundle",
-    "export",
+    "back_up",
+    "bootstrap",
+    "choose_sessions",
+    "compact",
+    "ingest_metrics",
+    "local",
     "open_reader",
     "open_writer",
     "packaged_bundle",
+    "preflight",
     "recorder",
+    "redrive",
+    "remove_sessions",
+    "replay",
+    "restore",
     "service",
     "session",
     "tape",
     "terminal",
     "terminal_client",
+    "trading_day",
     "worker",
 ]
+
+_DAYS_BACK: Final = 5
+"""Trading days before today that are looked at for one with prints."""
+_ROOTS_ASKED: Final = 5
+"""Roots of the universe that are looked at for a contract that traded."""
+_LOCAL_S: Final = 3_600.0
+"""A statement of one's own, on a store that nobody else asks."""
 
 # -- rules: bundles from the packaged rules, from files, or from the store
 
@@ -83,7 +111,7 @@ def packaged_bundle() -> Bundle:
     return packaged
 
 
-# -- store: the writer (one process) and readers (any)
+# -- store: the writer (one process), readers (any), and copies
 
 
 def open_writer(store: str) -> Writer:
@@ -102,6 +130,63 @@ def open_reader(store: str) -> Reader:
     return sqlite.open_reader(sqlite_path(store))
 
 
+def back_up(store: str, target: Path, *, force: bool, tell: Callable[[int, int], None]) -> Copied:
+    """Copy the store at a URL to a file; raises StoreError."""
+    from phenix.engine.store import sqlite_backup
+    from phenix.engine.store.base import sqlite_path
+
+    return sqlite_backup.back_up(sqlite_path(store), target, force=force, tell=tell)
+
+
+def restore(backup: Path, store: str, *, force: bool, tell: Callable[[int, int], None]) -> Copied:
+    """Put a backup in the place of the store at a URL; raises StoreError."""
+    from shutil import rmtree
+
+    from phenix.engine.live.file import blocks_of
+    from phenix.engine.store import sqlite_backup
+    from phenix.engine.store.base import sqlite_path
+
+    path = sqlite_path(store)
+    # Blocks of the store before may hold cancels that never came to the one that is put there.
+    rmtree(blocks_of(path), ignore_errors=True)
+    return sqlite_backup.restore(backup, path, force=force, tell=tell)
+
+
+def choose_sessions(
+    store: str, *, keep: int | None = None, before: int | None = None
+) -> tuple[list[Held], list[Leaving]]:
+    """The sessions a store holds, oldest first, and those of them that would be removed; raises StoreError."""
+    from phenix.engine import retention
+    from phenix.engine.store import sqlite_retention
+    from phenix.engine.store.base import sqlite_path
+
+    held = sqlite_retention.held_sessions(sqlite_path(store))
+    return held, retention.choose_sessions(held, keep=keep, before=before)
+
+
+def remove_sessions(store: str, sessions: Sequence[Leaving], tell: Callable[[int], None]) -> Removed:
+    """Remove sessions while ingest goes on; raises StoreError."""
+    from shutil import rmtree
+
+    from phenix.engine.live.file import blocks_of
+    from phenix.engine.store import sqlite_retention
+    from phenix.engine.store.base import sqlite_path
+
+    path = sqlite_path(store)
+    removed = sqlite_retention.remove_sessions(path, sessions, tell)
+    for session in sessions:
+        rmtree(blocks_of(path) / str(session.session_date), ignore_errors=True)
+    return removed
+
+
+def compact(store: str) -> int:
+    """Give the free space of a store back to the system; its size after. Raises StoreError."""
+    from phenix.engine.store import sqlite_retention
+    from phenix.engine.store.base import sqlite_path
+
+    return sqlite_retention.compact(sqlite_path(store))
+
+
 # -- ingest: normaliser, enricher and worker; the importer; the terminal client
 
 
@@ -112,18 +197,21 @@ def recorder(writer: Writer) -> Recorder:
     """
     from phenix.engine.enrich.calendar import Calendar
     from phenix.engine.enrich.enricher import Enricher
+    from phenix.engine.tagging import Tagging
     from phenix.ingest.recorder import Recorder, now_utc
 
-    enricher = Enricher(Calendar.packaged(), active_bundle(writer), writer.reads.session_raw, now_utc)
-    return Recorder(writer, enricher)
+    bundle = active_bundle(writer)
+    enricher = Enricher(Calendar.packaged(), Tagging(bundle), writer.reads.session_raw, now_utc)
+    return Recorder(writer, enricher, {chip.bit: chip.id for chip in bundle.chips})
 
 
-def _trading_days_before(calendar: Calendar, date: int) -> list[int]:
-    days: list[int] = []
-    while len(days) < 5 and calendar.covers(date):
-        date = calendar.previous(date)
-        days.append(date)
-    return days
+def redrive(store: str, *, reason: str = "") -> Redriven:
+    """Read the dead letters of the store at a URL again; raises StoreError and RulesError."""
+    from phenix.engine.enrich.calendar import Calendar
+    from phenix.ingest.redrive import redrive
+
+    with open_writer(store) as writer:
+        return redrive(writer.reads, recorder(writer), Calendar.packaged(), reason=reason)
 
 
 def terminal_client(settings: Settings) -> Terminal:
@@ -140,6 +228,69 @@ def terminal_client(settings: Settings) -> Terminal:
     )
 
 
+async def preflight(settings: Settings, *, date: int | None = None, smoke: bool = True) -> Report:
+    """Look at what ingest needs; with ``smoke`` ask for data of ``date``, or of the latest day with any."""
+    from phenix.engine.enrich.calendar import Calendar
+    from phenix.engine.enrich.clock import et_of
+    from phenix.ingest import preflight as checks
+    from phenix.ingest.recorder import now_utc
+    from phenix.ingest.smoke import smoke as ask
+    from phenix.ingest.universe import UniverseError, load_universe
+
+    async with terminal_client(settings) as terminal:
+        credentials = checks.check_credentials(settings.creds_file)
+        if not credentials.ok and not await checks.healthy(terminal, settings.health_path):
+            detail = f"{credentials.detail}; not needed now, for the terminal is up"
+            credentials = checks.Check("credentials", True, detail)
+        try:
+            universe = load_universe(settings.ingest_symbols, settings.universe)
+            listed = checks.Check("universe", True, f"{len(universe.symbols)} symbols")
+        except UniverseError as error:
+            universe, listed = None, checks.Check("universe", False, str(error), checks.CONFIG)
+        wait_s = settings.connect_timeout_ms / 1000
+        report = await checks.preflight(terminal, settings.health_path, wait_s, (credentials, listed))
+        if smoke and report.ok and universe is not None:
+            calendar, today = Calendar.packaged(), et_of(now_utc())[0]
+            dates = [date] if date else [today]
+            while date is None and len(dates) <= _DAYS_BACK:
+                dates.append(calendar.previous(dates[-1]))
+            await ask(
+                terminal, report, health_path=settings.health_path, download_path=settings.download_path,
+                ingest_path=settings.ingest_path, roots=universe.roots[:_ROOTS_ASKED], dates=dates, today=today,
+            )  # fmt: skip
+        return report
+
+
+async def bootstrap(settings: Settings, *, timeout_s: float, dry_run: bool = False) -> Report:
+    """Have the vendor's terminal up and connected within ``timeout_s``."""
+    from phenix.ingest.bootstrap import Plan, bootstrap
+
+    plan = Plan(
+        credentials=settings.creds_file,
+        jar=settings.jar_path,
+        jar_url=settings.jar_url,
+        java=settings.java_bin,
+        addresses=(settings.base_url, settings.stream_url),
+        health_path=settings.health_path,
+        connect_timeout_s=settings.connect_timeout_ms / 1000,
+        read_timeout_s=settings.read_timeout_ms / 1000,
+        timeout_s=timeout_s,
+    )
+    async with terminal_client(settings) as terminal:
+        return await bootstrap(plan, terminal, dry_run=dry_run)
+
+
+def trading_day(settings: Settings, terminal: Terminal, *, budget: int | None = None) -> Day:
+    """A session date of the configured universe, not opened yet; raises UniverseError."""
+    from phenix.engine.enrich.calendar import Calendar
+    from phenix.ingest.day import Day
+    from phenix.ingest.planner import TRADE_STREAMS
+    from phenix.ingest.universe import load_universe
+
+    universe = load_universe(settings.ingest_symbols, settings.universe)
+    return Day(terminal, universe, Calendar.packaged(), budget=budget or TRADE_STREAMS)
+
+
 async def worker(
     settings: Settings,
     recorder: Recorder,
@@ -148,44 +299,60 @@ async def worker(
     date: int | None = None,
     once: bool = False,
     stop_after: int | None = None,
+    replan_s: float = 300.0,
+    flush_s: float = 0.01,
+    clock: Callable[[], int] | None = None,
+    stream: Stream | None = None,
 ) -> Worker:
     """The live worker of the configured universe: lists contracts and open interest, and plans the streams.
 
-    ``date`` is the day whose contracts are asked for; without it the latest with any. Raises TerminalError when the
-    terminal does not answer, UniverseError for an unusable list of symbols.
+    ``date`` is the day whose contracts are asked for; without it the latest with any. Every ``replan_s`` seconds the
+    plan is made anew, and gaps that history had no answer for are asked for again. ``clock`` takes the place of this
+    machine's (UTC milliseconds), for a day that is simulated, ``stream`` that of one made from the settings. Raises
+    TerminalError when the terminal does not answer, UniverseError for an unusable list of symbols.
     """
     from phenix.engine.enrich.calendar import Calendar
-    from phenix.engine.enrich.clock import et_of
-    from phenix.ingest.chains import list_contracts, list_open_interest
+    from phenix.ingest.deadletter import TERMINAL
+    from phenix.ingest.gaps import GapWatch
+    from phenix.ingest.intake import Intake
     from phenix.ingest.recorder import now_utc
     from phenix.ingest.terminal.client import Stream
     from phenix.ingest.terminal.protocol import Contract
-    from phenix.ingest.universe import load_universe, plan_contracts
-    from phenix.ingest.worker import Intake, Worker
+    from phenix.ingest.worker import Worker
 
-    universe = load_universe(settings.ingest_symbols, settings.universe)
-    calendar = Calendar.packaged()
-    today = et_of(now_utc())[0]
-    dates = [date] if date else [today, *_trading_days_before(calendar, today)]
-    contracts = await list_contracts(terminal, universe.roots, dates)
-    roots = {contract.root for contract in contracts}
-    interest = await list_open_interest(terminal, [root for root in universe.roots if root in roots])
-    intake = Intake(calendar)
+    clock = clock or now_utc
+    day = trading_day(settings, terminal)
+    universe = day.universe
+    intake = Intake(Calendar.packaged(), GapWatch(recorder.last_heard(TERMINAL)))
     intake.remember(recorder.recent_quotes(universe.symbols))
-    intake.open_interest(interest, now_utc())
-    stream = Stream(settings.stream_url, connect_timeout_s=settings.connect_timeout_ms / 1000)
+    intake.open_interest(await day.open(date or day.date_at(clock()), clock()), clock())
+    intake.remember_interest(recorder.past_interest(TERMINAL, day.date))
+    if stream is None:
+        stream = Stream(settings.stream_url, connect_timeout_s=settings.connect_timeout_ms / 1000, clock=clock)
     return Worker(
         recorder,
         intake,
         terminal,
         stream,
-        contracts=plan_contracts(contracts, {row.contract: row.open_interest for row in interest}),
+        contracts=day.plan().contracts,
         underlyings=[
             Contract("INDEX" if symbol in universe.indices else "STOCK", symbol) for symbol in universe.symbols
         ],
+        history_path=settings.ingest_path,
+        day=day,
+        replan_s=replan_s,
+        flush_s=flush_s,
         once=once,
         stop_after=stop_after,
+        clock=clock,
     )
+
+
+def ingest_metrics(port: int, worker: Worker, recorder: Recorder) -> AbstractContextManager[int]:
+    """The metrics of ingest on a port of this machine, inside ``with``; gives the port. Raises OSError."""
+    from phenix.ingest.metrics import exposition, listening
+
+    return listening(port, exposition(worker, recorder))
 
 
 # -- terminal: the stand-in, playing a tape or the generator
@@ -200,9 +367,18 @@ def tape(trades: Sequence[Path], open_interest: Sequence[Path] = (), underlying:
 
 
 def session(
-    *, seed: int = 1, symbols: int = 200, prints: int | None = None, rate: float | None = None, date: int | None = None
+    *,
+    seed: int = 1,
+    symbols: int = 200,
+    prints: int | None = None,
+    rate: float | None = None,
+    date: int | None = None,
+    extended: bool = False,
+    rush: int = 0,
 ) -> Session:
     """A generated session of the latest trading day, or of ``date``; ``rate`` is prints a second on average.
+
+    ``extended`` adds what trades outside regular hours, ``rush`` prints a second in the first minute.
 
     Raises ValueError for a date without trading and for more symbols than there are.
     """
@@ -218,7 +394,7 @@ def session(
         date = today if calendar.is_trading_day(today) else calendar.previous(today)
     if prints is None:
         prints = DEFAULT_PRINTS if rate is None else max(1, round(rate * 6.5 * 3600))
-    return Session(date, calendar, seed=seed, symbols=symbols, prints=prints)
+    return Session(date, calendar, seed=seed, symbols=symbols, prints=prints, extended=extended, rush=rush)
 
 
 def terminal(
@@ -236,15 +412,25 @@ def terminal(
     wait_for_play: bool = False,
     on_disconnect: str = "pause",
     seed: int = 0,
+    close_code: int = 1000,
+    same_day: str = "available",
+    queue: int = 16,
+    legacy_json: bool = False,
+    star_snapshots: bool = True,
+    faults: Sequence[str] = (),
 ) -> StandIn:
     """A stand-in terminal over a tape or a generated session, not listening yet; tiers by their names.
 
-    Without ``indices`` an account that streams stocks streams indices too.
+    Without ``indices`` an account that streams stocks streams indices too. ``faults`` are ``NAME[:key=value,…]`` of
+    :data:`phenix.ingest.terminal.faults.FAULTS`. Raises FaultError for one that cannot be read.
     """
     from phenix.engine.enrich.calendar import Calendar
     from phenix.ingest.terminal.entitlements import Entitlements, Tier
+    from phenix.ingest.terminal.faults import parse_fault
     from phenix.ingest.terminal.standin import StandIn, StandInOptions
-    from phenix.ingest.terminal.standin_stream import Absence, PlayOptions
+    from phenix.ingest.terminal.standin_play import Absence, PlayOptions
+    from phenix.ingest.terminal.standin_rest import RestOptions
+    from phenix.ingest.terminal.standin_world import SameDay
 
     stock_tier = Tier[stocks.upper()]
     index_tier = Tier[indices.upper()] if indices else Tier.PRO if stock_tier >= Tier.STANDARD else Tier.FREE
@@ -255,51 +441,115 @@ def terminal(
         wait_for_play=wait_for_play,
         absence=Absence(on_disconnect),
         seed=seed,
+        replaced=close_code,
     )
     entitlements = Entitlements(Tier[options.upper()], stock_tier, index_tier)
-    return StandIn(source, Calendar.packaged(), StandInOptions(host, port, stream_port, entitlements, play))
+    rest = RestOptions(same_day=SameDay(same_day), queue=queue, legacy_json=legacy_json, star_snapshots=star_snapshots)
+    settings = tuple(parse_fault(text) for text in faults)
+    behaviour = StandInOptions(host, port, stream_port, entitlements, play, rest, settings)
+    return StandIn(source, Calendar.packaged(), behaviour)
 
 
-# -- server: REST, SSE and gRPC gateways over one store, and export
+# -- server: REST, SSE and gRPC gateways over one store, also for this process alone; replay
 
 
-def service(store: str, *, progress_s: float = 5.0, timeout_s: float = 5.0) -> FlowService:
+def service(
+    store: str,
+    *,
+    progress_s: float = 5.0,
+    timeout_s: float = 5.0,
+    clock: Callable[[], float] | None = None,
+    sealed: int = 0,
+) -> FlowService:
     """What both gateways serve, over readers of the store at a URL; not following the store yet.
 
+    ``clock`` takes the place of this machine's (seconds since 1970) where lag is measured; of the sessions before the
+    latest, ``sealed`` are kept open for searches.
     Raises RulesError when the packaged rules do not compile.
     """
+    import time
     from functools import partial
 
+    from phenix.engine.enrich.calendar import Calendar
+    from phenix.engine.live.file import blocks_of
+    from phenix.engine.live.index import LiveIndex
     from phenix.engine.log import Log
+    from phenix.engine.store.base import sqlite_path
+    from phenix.engine.store.sqlite_saved import open_saved, saved_beside
+    from phenix.server.editor import Editor
     from phenix.server.readers import Readers
+    from phenix.server.saved import SavedQueries
     from phenix.server.service import FlowService
+    from phenix.server.status import Gauge
 
     opened = partial(open_reader, store)
-    queries, replays = Readers(opened, 4), Readers(opened, 2)
-    log = Log(opened, replays.run)
-    return FlowService(queries, replays, log, packaged_bundle(), timeout_s=timeout_s, progress_s=progress_s)
+    queries, replays, followers = Readers(opened, 4), Readers(opened, 2), Readers(opened, 2)
+    path = sqlite_path(store)
+    live = LiveIndex(blocks_of(path), sealed=sealed)
+
+    def take(batch: Batch) -> None:
+        live.take(batch.after, batch.upto, batch.rows, batch.taken_back)
+
+    saved = saved_beside(path)
+    writer = Readers(partial(open_saved, saved, writing=True), 1)
+    kept = SavedQueries(writer, Readers(partial(open_saved, saved, writing=False), 2), queries)
+    return FlowService(
+        queries, replays, followers, Log(opened, replays.run, also=take), live, packaged_bundle(), kept, Editor(),
+        Gauge(Calendar.packaged(), clock or time.time), timeout_s=timeout_s, progress_s=progress_s,
+    )  # fmt: skip
+
+
+def access(settings: Settings, host: str) -> Access:
+    """How the doors of a server on ``host`` are kept. Raises AccessError."""
+    from phenix.server.auth import open_access
+
+    limits = settings.rate_limit, settings.stream_limit
+    return open_access(host, settings.tokens, (settings.tls_certificate, settings.tls_key), limits)
 
 
 @contextmanager
-def export(store: str, where: str = "") -> Iterator[Iterator[bytes] | str]:
-    """Lines of every stored row that matches, to be read inside ``with``; a text where ``where`` does not compile.
+def replay(
+    store: str, session_date: int, *, verify: bool = False, rules: str | Bundle | None = None
+) -> Iterator[Replay]:
+    """A stored session to recompute, inside ``with``; ``rules``, or the stored version so called, are evaluated beside.
 
-    Raises StoreError, and RulesError when the stored rules cannot be used.
+    Raises StoreError, and RulesError when rules cannot be used.
     """
-    with open_reader(store) as reader:  # first: a store that is not there is said without loading the language
-        from phenix.dsl.render import render_text
-        from phenix.engine.bundle import Bundle
-        from phenix.engine.encode import Encoder
-        from phenix.engine.predicate import compile_predicate
-        from phenix.engine.query.export import export_lines
+    with open_reader(store) as reader:
+        from functools import cache
 
-        version = reader.rule_version()
-        try:
-            bundle = Bundle.from_config(version.config_json, version.checksum) if version else packaged_bundle()
-        except ValueError as error:
-            raise RulesError(str(error)) from None
-        predicate = compile_predicate((("--where", where),), bundle) if where.strip() else None
-        if isinstance(predicate, tuple):
-            yield "\n".join(render_text(finding) for finding in predicate)
-        else:
-            yield export_lines(reader, Encoder((chip.id, chip.bit) for chip in bundle.chips), predicate)
+        from phenix.engine.bundle import Bundle
+        from phenix.engine.enrich.calendar import Calendar
+        from phenix.engine.replay import Replay
+
+        @cache
+        def bundle_of(version_id: str) -> Bundle | None:
+            version = reader.rule_version(version_id)
+            try:
+                return Bundle.from_config(version.config_json, version.checksum) if version else None
+            except ValueError as error:
+                raise RulesError(f"rule version {version_id} of the store cannot be used: {error}") from error
+
+        if isinstance(rules, str):
+            versions = [v.version_id for v in reader.rule_versions() if v.version_id.startswith(rules)]
+            if len(versions) != 1:
+                several = f"it begins {', '.join(versions)}" if versions else "nor is there such a file or folder"
+                raise RulesError(f"{rules} is not one rule version of the store: {several}")
+            rules = bundle_of(versions[0])
+        yield Replay(reader, session_date, Calendar.packaged(), bundle_of, verify=verify, other=rules)
+
+
+@asynccontextmanager
+async def local(store: str) -> AsyncIterator[Client]:
+    """A client of the store at a URL, through a server in this process that answers it alone; nothing is written.
+
+    Raises StoreError, and RulesError when the packaged rules do not compile.
+    """
+    from phenix.client import Client
+    from phenix.server.local import serve_locally
+
+    async with (
+        serve_locally(service(store, timeout_s=_LOCAL_S)) as (target, token),
+        Client(target, token=token) as client,
+    ):
+        yield client

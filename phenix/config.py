@@ -37,9 +37,23 @@ class Settings:
     host: str
     port: int
     grpc_port: int
+    tokens: Path | None
+    token: str
+    tls_certificate: Path | None
+    tls_key: Path | None
+    rate_limit: int
+    stream_limit: int
+    metrics_port: int | None
+    sealed_sessions: int
     base_url: str
     stream_url: str
     health_path: str
+    download_path: str
+    ingest_path: str
+    creds_file: Path
+    jar_path: Path
+    jar_url: str | None
+    java_bin: str
     connect_timeout_ms: int
     read_timeout_ms: int
     retry_max: int
@@ -133,12 +147,38 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("PHENIX_HOST", "host", "127.0.0.1", _host, "Address `phenix serve` binds to."),
     Setting("PHENIX_PORT", "port", "8600", _PORT, "Port of the page, REST and SSE; 0 takes a free one."),
     Setting("PHENIX_GRPC_PORT", "grpc_port", "8601", _PORT, "Port of gRPC; 0 takes a free one."),
+    Setting("PHENIX_API_TOKENS", "tokens", "", _optional(Path),
+            "File of tokens that REST and gRPC ask for, made by `phenix token`; needed to bind elsewhere than here."),
+    Setting("PHENIX_TOKEN", "token", "", str, "Token that `phenix query`, `tail` and `export` send to the server."),
+    Setting("PHENIX_TLS_CERT", "tls_certificate", "", _optional(Path),
+            "Certificate with its chain, PEM: both ports then speak TLS."),
+    Setting("PHENIX_TLS_KEY", "tls_key", "", _optional(Path), "Key of the certificate, PEM."),
+    Setting("PHENIX_RATE_LIMIT", "rate_limit", "500", _integer(0, 1_000_000),
+            "Requests a second of one client, four seconds' worth at once; 0 is no limit."),
+    Setting("PHENIX_STREAM_LIMIT", "stream_limit", "500", _integer(0, 1_000_000),
+            "Streams of one client at a time; 0 is no limit."),
+    Setting("PHENIX_METRICS_PORT", "metrics_port", "", _optional(_PORT),
+            "Port of this machine on which `phenix ingest` has its /metrics and /health; 0 takes a free one, empty: "
+            "none. Those of `phenix serve` are on its own port."),
+    Setting("PHENIX_SEALED_SESSIONS", "sealed_sessions", "5", _integer(0, 1_000),
+            "Sessions before the latest that `phenix serve` keeps open for searches, those asked for last; 0 leaves "
+            "them to SQLite."),
     Setting("THETADATA_BASE_URL", "base_url", "http://127.0.0.1:25503", _url("http", "https"),
             "The terminal's REST address."),
     Setting("THETADATA_STREAM_URL", "stream_url", "ws://127.0.0.1:25520/v1/events", _url("ws", "wss"),
             "The terminal's WebSocket."),
     Setting("THETADATA_HEALTH_PATH", "health_path", "/v3/terminal/mdds/status", _path_of_url,
             "Path asked to see whether the terminal is connected."),
+    Setting("THETADATA_DOWNLOAD_PATH", "download_path", "/v3/stock/list/symbols?format=json", _path_of_url,
+            "List that preflight asks for, to see that data comes."),
+    Setting("THETADATA_INGEST_PATH", "ingest_path", "/v3/option/history/trade_quote", _path_of_url,
+            "Path of historical prints: what the prints missed in a gap are asked of."),
+    Setting("THETADATA_CREDS_FILE", "creds_file", "creds.txt", Path,
+            "File with the account's email on its first line and the password on its second."),
+    Setting("THETADATA_JAR_PATH", "jar_path", "ThetaTerminalv3.jar", Path, "The terminal's program."),
+    Setting("THETADATA_JAR_URL", "jar_url", "", _optional(_url("https", "http")),
+            "Where `phenix bootstrap` fetches the terminal's program when it is not there; empty: nowhere."),
+    Setting("THETADATA_JAVA_BIN", "java_bin", "java", str, "The Java that runs the terminal, 21 or later."),
     Setting("THETADATA_CONNECT_TIMEOUT_MS", "connect_timeout_ms", "8000", _integer(1, 600_000),
             "Longest wait for a connection to the terminal, ms."),
     Setting("THETADATA_READ_TIMEOUT_MS", "read_timeout_ms", "20000", _integer(1, 3_600_000),

@@ -1,22 +1,21 @@
-"""``phenix import``, ``phenix ingest`` and ``phenix preflight``: prints into the store."""
+"""``phenix import`` and ``phenix ingest``: prints into the store."""
 
 from __future__ import annotations
 
 import argparse
 import gc
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from phenix.cli.command import CLEAN, FINDINGS, CommandError
+from phenix.cli.command import CLEAN, FINDINGS, CommandError, date_number, port
+from phenix.cli.progress import Line, pace
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine
 
     from phenix.ingest.importer import Progress, Summary
-    from phenix.ingest.preflight import Report
     from phenix.ingest.recorder import Recorder
     from phenix.ingest.worker import Figures
 
@@ -29,7 +28,7 @@ _APART_BYTES: Final = 4 * 2**20
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register ``import``, ``ingest`` and ``preflight``."""
+    """Register ``import`` and ``ingest``."""
     files = commands.add_parser(
         "import",
         help="store prints of trade_quote files",
@@ -53,34 +52,44 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "until stopped. Reconnects by itself; after any end the next run continues where the store stands.",
     )
     live.add_argument("--store", metavar="URL", help="store to write (PHENIX_STORE)")
-    live.add_argument("--date", type=_date, help="day whose contracts are subscribed (default: the latest with any)")
+    live.add_argument(
+        "--date", type=date_number, help="day whose contracts are subscribed (default: the latest with any)"
+    )
     live.add_argument("--once", action="store_true", help="end when the terminal says that the market has closed")
     live.add_argument("--stop-after", type=_count, metavar="N", help="end after N prints")
-    live.add_argument("--no-preflight", action="store_true", help="do not wait for the terminal to be connected")
+    live.add_argument(
+        "--no-preflight", action="store_true", help="do not check the terminal first, nor wait for it to be connected"
+    )
+    live.add_argument(
+        "--metrics-port", type=port, metavar="PORT",
+        help="port of this machine for /metrics and /health; 0 takes a free one and logs it (PHENIX_METRICS_PORT)",
+    )  # fmt: skip
     live.set_defaults(run=run_ingest)
 
-    checks = commands.add_parser(
-        "preflight",
-        help="check the terminal before ingest",
-        description="Check that the terminal answers, is connected and lists options. Prints a JSON report.",
+    actions = live.add_subparsers(title="dead letters", metavar="ACTION")
+    redrive = actions.add_parser(
+        "redrive",
+        help="read dead letters again, and store those that are understood now",
+        description="Read dead letters again, as a later version may understand what an earlier one refused. What "
+        "becomes a row is stored once and its letter marked, in one transaction; the others stay, and exit is 1.",
     )
-    checks.set_defaults(run=run_preflight)
+    redrive.set_defaults(run=_redrive)
+    letters = actions.add_parser(
+        "letters",
+        help="list the dead letters",
+        description="List the dead letters, oldest first: when, where, why, and the record as it came.",
+    )
+    letters.set_defaults(run=_letters)
+    for action in (redrive, letters):
+        action.add_argument("--reason", default="", metavar="CODE", help="only letters of this reason")
+        action.add_argument("--store", default=argparse.SUPPRESS, metavar="URL", help="the store (PHENIX_STORE)")
+        action.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def _count(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-
-
-def _date(text: str) -> int:
-    from datetime import date
-
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-11-20") from None
-    return day.year * 10_000 + day.month * 100 + day.day
 
 
 def run_import(args: argparse.Namespace) -> int:
@@ -142,17 +151,19 @@ def run_ingest(args: argparse.Namespace) -> int:
     print(
         f"stored {figures.stored:,}, duplicates {figures.duplicates:,}, dead letters {figures.dead_letters:,},"
         f" dropped messages {figures.dropped_messages:,}, connections {figures.connections:,},"
-        f" batches {figures.batches:,}"
+        f" batches {sum(figures.batches.counts):,}\nlatency: {figures.latency}"
     )
     return CLEAN
 
 
 async def _ingest(args: argparse.Namespace, recorder: Recorder) -> Figures:
     import asyncio
+    import logging
     import signal
+    from contextlib import ExitStack
 
     from phenix import app
-    from phenix.ingest.preflight import wait_healthy
+    from phenix.ingest.preflight import exit_of, preflight
     from phenix.ingest.worker import Figures
 
     settings = args.settings
@@ -162,18 +173,30 @@ async def _ingest(args: argparse.Namespace, recorder: Recorder) -> Figures:
         loop.add_signal_handler(number, stop.set)
     async with app.terminal_client(settings) as terminal:
         if not args.no_preflight:
-            check = await _unless(
-                stop, wait_healthy(terminal, settings.health_path, settings.connect_timeout_ms / 1000)
-            )
-            if check is None:
+            report = await _unless(stop, preflight(terminal, settings.health_path, settings.connect_timeout_ms / 1000))
+            if report is None:
                 return Figures()
-            if not check.ok:
-                raise CommandError(f"{check.code}: {check.detail}")
+            if (failed := report.failed) is not None:
+                name = f"{failed.code}: " if failed.code else ""
+                raise CommandError(f"{name}{failed.detail}", exit_of(failed))
         worker = await _unless(
             stop,
             app.worker(settings, recorder, terminal, date=args.date, once=args.once, stop_after=args.stop_after),
         )
-        return await worker.run(stop) if worker else Figures()
+        if worker is None:
+            return Figures()
+        metrics_port = settings.metrics_port if args.metrics_port is None else args.metrics_port
+        with ExitStack() as open_now:
+            if metrics_port is not None:
+                try:
+                    found = open_now.enter_context(app.ingest_metrics(metrics_port, worker, recorder))
+                except OSError as error:
+                    raise CommandError(
+                        f"cannot listen on 127.0.0.1:{metrics_port} for metrics ({error.strerror or error}): choose"
+                        " another port with --metrics-port, 0 takes a free one"
+                    ) from None
+                logging.getLogger("phenix.ingest").info("metrics at http://127.0.0.1:%s/metrics", found)
+            return await worker.run(stop)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
@@ -190,23 +213,52 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None
     return None
 
 
-def run_preflight(args: argparse.Namespace) -> int:
-    """Check the terminal; exit 1 when something is not as ingest needs it."""
-    import asyncio
+def _redrive(args: argparse.Namespace) -> int:
     import json
 
     from phenix import app
-    from phenix.ingest.preflight import preflight
 
-    settings = args.settings
+    try:
+        done = app.redrive(args.settings.store if args.store is None else args.store, reason=args.reason)
+    except app.RulesError as error:
+        raise CommandError(str(error)) from error
+    left = sum(done.left.values())
+    if args.json:
+        report = {
+            "letters": done.letters,
+            "stored": done.stored,
+            "duplicates": done.duplicates,
+            "left": dict(done.left),
+        }
+        print(json.dumps(report))
+    else:
+        print(f"read {done.letters:,} again: stored {done.stored:,}, duplicates {done.duplicates:,}, left {left:,}")
+        for reason, count in sorted(done.left.items()):
+            print(f"  {count:>8,}  {reason}")
+    return FINDINGS if left else CLEAN
 
-    async def look() -> Report:
-        async with app.terminal_client(settings) as terminal:
-            return await preflight(terminal, settings.health_path, settings.connect_timeout_ms / 1000)
 
-    report = asyncio.run(look())
-    print(json.dumps(report.to_dict(), indent=1))
-    return CLEAN if report.ok else FINDINGS
+def _letters(args: argparse.Namespace) -> int:
+    import json
+    from datetime import UTC, datetime
+
+    from phenix import app
+
+    after = 0
+    with app.open_reader(args.settings.store if args.store is None else args.store) as reader:
+        while page := reader.dead_letters(after_id=after):
+            after = page[-1][0]
+            for number, letter in page:
+                if args.reason and letter.reason != args.reason:
+                    continue
+                at = datetime.fromtimestamp(letter.at_utc / 1000, UTC).isoformat(timespec="seconds")
+                record = letter.snippet.decode("utf-8", "backslashreplace").rstrip("\r\n")
+                line = {"number": number, "at": at, "stream": letter.stream, "place": letter.place,
+                        "reason": letter.reason, "detail": letter.detail, "record": record}  # fmt: skip
+                # JSON escapes what could steer a terminal, so the record stands in its form in both.
+                shown = f"{number:>6}  {at}  {letter.place or letter.stream}  {letter.reason}: {letter.detail}"
+                print(json.dumps(line) if args.json else f"{shown}\n        {json.dumps(record)}")
+    return CLEAN
 
 
 def _log_to_stderr() -> None:
@@ -231,38 +283,24 @@ def _log_to_stderr() -> None:
     logger.setLevel(logging.INFO)
 
 
-class _Progress:
-    """One line on standard error: rewritten on a terminal, repeated every few seconds elsewhere."""
+class _Progress(Line):
+    """How far an import is."""
 
     def __init__(self) -> None:
-        self._tty = sys.stderr.isatty()
-        self._every = 0.2 if self._tty else 5.0
-        self._next = time.monotonic() + self._every
-        self._open = False
+        super().__init__()
         self._since: tuple[int, float] | None = None
 
     def tell(self, progress: Progress) -> None:
+        """Show it when it is time to."""
         if progress.phase == "read" and self._since is None:
             self._since = (progress.done, progress.seconds)
-        now = time.monotonic()
-        if now < self._next or not progress.total:
+        if not progress.total or not self.due():
             return
-        self._next = now + self._every
-        share = f"{progress.done / progress.total:4.0%}"
         if progress.phase == "read" and self._since is not None:
-            lines, seconds = progress.done - self._since[0], progress.seconds - self._since[1]
-            rate = lines / seconds if seconds > 0 else 0.0
-            left = f", {(progress.total - progress.done) / rate:,.0f} s left" if rate else ""
-            text = f"stored {progress.done:,} of {progress.total:,} lines ({share}), {rate:,.0f} a second{left}"
+            done, seconds = progress.done - self._since[0], progress.seconds - self._since[1]
+            self.show(f"stored {pace(progress.done, progress.total, 'lines', done, seconds)}")
         else:
-            text = f"finding the order of the files ({share})"
-        self._open = self._tty
-        print(f"\r{text:<100}" if self._tty else text, end="" if self._tty else "\n", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self._open:
-            print(file=sys.stderr)
-            self._open = False
+            self.show(f"finding the order of the files ({progress.done / progress.total:4.0%})")
 
 
 def _as_text(summary: Summary) -> str:
@@ -298,5 +336,6 @@ def _as_json(summary: Summary) -> str:
             "caughtUp": summary.caught_up,
             "seconds": round(summary.seconds, 3),
             "printsPerSecond": round(summary.rate),
+            "cpuSeconds": {stage: round(seconds, 3) for stage, seconds in summary.cpu.items()},
         }
     )

@@ -16,13 +16,51 @@ from collections.abc import Sequence
 from typing import Final
 
 from phenix import __version__
-from phenix.cli import demo, docs, ingest, lint, read, serve, terminal
+from phenix.cli import (
+    bootstrap,
+    certify,
+    convert,
+    demo,
+    docs,
+    explain,
+    fmt,
+    ingest,
+    lint,
+    new,
+    plan,
+    read,
+    replay,
+    serve,
+    store,
+    terminal,
+    token,
+    why,
+)
 from phenix.cli.command import UNUSABLE, CommandError
 from phenix.config import SettingsError, load
 
 __all__ = ["GROUPS", "main", "parser"]
 
-GROUPS: Final = (demo, terminal, ingest, serve, read, lint, docs)
+GROUPS: Final = (
+    demo,
+    terminal,
+    bootstrap,
+    plan,
+    ingest,
+    serve,
+    token,
+    read,
+    replay,
+    store,
+    lint,
+    fmt,
+    new,
+    explain,
+    why,
+    convert,
+    certify,
+    docs,
+)
 """The groups, in the order their commands are listed."""
 
 
@@ -53,7 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _refuse(str(error), error.code)
     except SettingsError as error:
-        return _refuse("\n".join(error.problems))
+        bad_settings = getattr(args, "bad_settings", None)  # of a command that reports them in its own way
+        return bad_settings(args, error.problems) if bad_settings else _refuse("\n".join(error.problems))
     except KeyboardInterrupt:
         return 130  # what shells report of a command that was interrupted
     except BrokenPipeError:

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from phenix.cli.command import CLEAN, CommandError
+from phenix.cli.command import CLEAN, CommandError, port
 
 if TYPE_CHECKING:
     import socket
@@ -29,8 +29,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--store", metavar="URL", help="the store (default: PHENIX_STORE)")
     parser.add_argument("--host", help="address to listen on (default: PHENIX_HOST)")
-    parser.add_argument("--port", type=_port, help="port of the page, REST and SSE; 0 takes a free one")
-    parser.add_argument("--grpc-port", type=_port, help="port of gRPC; 0 takes a free one")
+    parser.add_argument("--port", type=port, help="port of the page, REST and SSE; 0 takes a free one")
+    parser.add_argument("--grpc-port", type=port, help="port of gRPC; 0 takes a free one")
     parser.add_argument(
         "--wait", type=_seconds, default=0.0, metavar="SECONDS", help="wait so long for a store that is not there yet"
     )
@@ -38,12 +38,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--heartbeat", type=_heartbeat, default=5.0, metavar="SECONDS", help="longest silence of a stream (default: 5)"
     )
     parser.set_defaults(run=run)
-
-
-def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) <= 65535:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no port: a whole number from 0 to 65535")
 
 
 def _heartbeat(text: str) -> float:
@@ -66,47 +60,36 @@ def _seconds(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Serve until stopped."""
     import asyncio
+    from functools import partial
 
     from phenix import app
     from phenix.engine.store.base import StoreError
+    from phenix.server.auth import AccessError
 
     settings = args.settings
     store, host = settings.store if args.store is None else args.store, args.host or settings.host
-    port = settings.port if args.port is None else args.port
+    rest_port = settings.port if args.port is None else args.port
     grpc_port = settings.grpc_port if args.grpc_port is None else args.grpc_port
-    if not _is_loopback(host):
-        raise CommandError(
-            f"will not listen on {host}: without tokens, which this version does not have, the API would be open to "
-            "everyone who reaches it; use 127.0.0.1 and a tunnel or a proxy that asks who is there"
-        )
     try:
+        access = app.access(settings, host)
         _wait(store, args.wait).close()
         from phenix.server import process  # half a second of imports, after what is refused at once
 
-        with _listen("", host, port, "--port") as sock:
+        with _listen("", host, rest_port, "--port") as sock:
             _listen("gRPC ", host, grpc_port, "--grpc-port").close()  # said better here than by the gRPC library
-            service = app.service(store, progress_s=args.heartbeat)
-            asyncio.run(process.serve(service, host, sock, grpc_port, _ready))
+            service = app.service(store, progress_s=args.heartbeat, sealed=settings.sealed_sessions)
+            ready = partial(_ready, "http" if access.tls is None else "https")
+            asyncio.run(process.serve(service, access, host, sock, grpc_port, ready))
     except StoreError as error:
         raise CommandError(error.message) from None
-    except app.RulesError as error:
+    except (app.RulesError, AccessError) as error:
         raise CommandError(str(error)) from None
     return CLEAN
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches an address; a name is only believed to be when it is ``localhost``."""
-    from ipaddress import ip_address
-
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _ready(found: Addresses) -> None:
+def _ready(scheme: str, found: Addresses) -> None:
     host = f"[{found.host}]" if ":" in found.host else found.host
-    print(f"phenix serve: ready at http://{host}:{found.port}/ and gRPC {host}:{found.grpc_port}", flush=True)
+    print(f"phenix serve: ready at {scheme}://{host}:{found.port}/ and gRPC {host}:{found.grpc_port}", flush=True)
 
 
 def _listen(what: str, host: str, port: int, option: str) -> socket.socket:

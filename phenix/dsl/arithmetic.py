@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from itertools import product
-from typing import Literal, Protocol
+from typing import Final, Protocol
 
-from phenix.dsl.core import Abs, Arith, Coalesce, Const, Core, Divide, Extreme, Negate
+from phenix.dsl.core import Arith, Coalesce, Const, Divide, Negate
 from phenix.dsl.operand import (
     EXACT,
     MAX_FACTORS,
     NUMERIC,
-    REAL,
     Operand,
     Refusal,
     as_real,
     decimal_digits,
     describe,
     holds_real,
+    inexact,
     literal_as,
+    mismatch,
     overflow,
     rescale,
     shared_unit,
     unreal,
 )
 from phenix.dsl.source import Span
-from phenix.dsl.types import INT64_MAX, Kind
+from phenix.dsl.types import INT64_MAX, REAL, Kind
 
-__all__ = ["Arithmetic", "Report"]
+__all__ = ["SIZED", "Arithmetic", "Report"]
+
+
+SIZED: Final = {Kind.MONEY: "$", Kind.DURATION: "s"}
+"""Kinds with a unit that are kept exact, and the unit of their literals."""
+_NO_ARITHMETIC: Final = {
+    Kind.BOOL: "conditions are joined with `and`, `or` and `not`",
+    Kind.DATE: "dates and times are compared, not computed with",
+    Kind.TIME: "dates and times are compared, not computed with",
+    Kind.TS: "dates and times are compared, not computed with",
+}
 
 
 class Report(Protocol):
@@ -42,7 +51,7 @@ class Arithmetic:
     """Combines operands; what is not allowed goes to ``report`` and gives None."""
 
     def __init__(self, report: Report) -> None:
-        self._report = report
+        self.report = report
 
     def unify(self, a: Operand, b: Operand) -> tuple[Operand, Operand] | None:
         """Two operands in one form, so that they can be compared, added or chosen between."""
@@ -52,26 +61,25 @@ class Arithmetic:
         if b.literal is not None:
             fitted = literal_as(b, a)
             if isinstance(fitted, Refusal):
-                self._report(fitted, b.span, a)
+                self.report(fitted, b.span, a)
                 return None
             b = fitted
         if a.kind in EXACT and b.kind in EXACT and a.kind is b.kind:
             scale = max(a.scale, b.scale)
-            x, y = self._at(a, scale), self._at(b, scale)
+            x, y = self.at(a, scale), self.at(b, scale)
             return (x, y) if x and y else None
         if {a.kind, b.kind} == {Kind.INT, Kind.RATIO}:
             return as_real(a), as_real(b)
-        if a.kind is b.kind or {a.kind, b.kind} == {Kind.TEXT, Kind.SYMBOL}:
+        if (a.kind is b.kind and a.members == b.members) or {a.kind, b.kind} == {Kind.TEXT, Kind.SYMBOL}:
             return a, b
-        code = "PHX104" if a.kind in NUMERIC and b.kind in NUMERIC else "PHX106"
-        self._report(Refusal(code, f"`{a.text}` is {describe(a)}, `{b.text}` is {describe(b)}",
-                             "compare values of one unit"), b.span, a)  # fmt: skip
+        self.report(mismatch(a, b), b.span, a)
         return None
 
-    def _at(self, operand: Operand, scale: int) -> Operand | None:
+    def at(self, operand: Operand, scale: int) -> Operand | None:
+        """The exact operand at a finer scale, if its bounds stay within 64 bits there."""
         scaled = rescale(operand, scale)
         if isinstance(scaled, Refusal):
-            self._report(scaled, operand.span)
+            self.report(scaled, operand.span)
             return None
         return scaled
 
@@ -80,8 +88,7 @@ class Arithmetic:
         if op == "??":
             return self.coalesce(a, b, span, text)
         for side in (a, b):
-            if side.literal is None and side.kind not in NUMERIC:
-                self._report(Refusal("PHX106", f"`{op}` needs numbers, `{side.text}` is {describe(side)}"), side.span)
+            if not self.number(op, side):
                 return None
         result: Operand | None
         if a.literal is not None and b.literal is not None:
@@ -96,31 +103,44 @@ class Arithmetic:
 
     # -- literals only: exact fractions, converted once on meeting a field
 
+    def number(self, what: str, side: Operand) -> bool:
+        """Whether ``what`` can compute with it; reported when it cannot."""
+        if side.literal is not None or side.kind in NUMERIC:
+            return True
+        message = f"`{what}` needs numbers, `{side.text}` is {describe(side)}"
+        self.report(Refusal("PHX106", message, _NO_ARITHMETIC.get(side.kind or Kind.BOOL, "")), side.span)
+        return False
+
     def _fold(self, op: str, a: Operand, b: Operand, span: Span, text: str) -> Operand | None:
         x, y = a.literal, b.literal
         assert x is not None and y is not None
         if op in "+-":
             if (shared := shared_unit(a, b)) is None:
-                self._report(Refusal("PHX104", f"`{a.text}` is {describe(a)}, `{b.text}` is {describe(b)}"), b.span, a)
+                self.report(Refusal("PHX104", f"`{a.text}` is {describe(a)}, `{b.text}` is {describe(b)}"), b.span, a)
                 return None
             return Operand(span, None, literal=x + y if op == "+" else x - y, unit=shared)
-        if a.unit and b.unit and "%" not in (a.unit, b.unit):
-            self._report(Refusal("PHX104", f"`{text}` multiplies or divides two units"), span)
+        if a.unit and b.unit and "%" not in (a.unit, b.unit) and not (op == "/" and a.unit == b.unit):
+            self.report(Refusal("PHX104", f"`{text}` multiplies or divides two units"), span)
             return None
-        if a.unit == "%":
-            x /= 100
-        if b.unit == "%":
-            y /= 100
-        unit = a.unit.replace("%", "") or b.unit.replace("%", "")
+        if op == "/" and y == 0:
+            self._by_zero(b, text)
+            return None
+        if op == "/" and b.unit in SIZED.values() and a.unit != b.unit:
+            self.report(Refusal("PHX104", f"`{b.text}` is {describe(b)}, it cannot divide {describe(a)}"), b.span, a)
+            return None
+        units = {a.unit, b.unit} - {"", "%"}
         if op == "/":
-            if y == 0:
-                self._report(Refusal("PHX005", "a literal division by zero"), b.span)
-                return None
-            if b.unit not in ("", "%"):
-                self._report(Refusal("PHX104", f"`{b.text}` is {describe(b)}, it cannot divide a number"), b.span)
-                return None
-            return Operand(span, None, literal=x / y, unit=unit)
-        return Operand(span, None, literal=x * y, unit=unit)
+            # Of two alike the unit cancels; a percentage divided by a number stays one.
+            if a.unit == b.unit:
+                return Operand(span, None, literal=x / y)
+            return Operand(span, None, literal=x / y * (100 if b.unit == "%" else 1), unit="".join(units) or a.unit)
+        if units:
+            return Operand(span, None, literal=x * y / (100 if "%" in (a.unit, b.unit) else 1), unit="".join(units))
+        # `5% * 2` is 10%, and 5% of 5% is a quarter of one.
+        return Operand(span, None, literal=x * y / (100 if a.unit == b.unit == "%" else 1), unit=a.unit or b.unit)
+
+    def _by_zero(self, b: Operand, text: str) -> None:
+        self.report(Refusal("PHX005", f"`{text}` divides by zero", "write another divisor"), b.span)
 
     # -- sums
 
@@ -136,8 +156,8 @@ class Arithmetic:
         return self._bounded(replace(a, core=node), lo, hi, span, text)
 
     def _bounded(self, operand: Operand, lo: int, hi: int, span: Span, text: str) -> Operand | None:
-        if max(abs(lo), abs(hi)) > INT64_MAX:
-            self._report(overflow(text), span)
+        if max(abs(lo), abs(hi)) >= INT64_MAX:
+            self.report(overflow(text), span)
             return None
         return replace(operand, lo=lo, hi=hi)
 
@@ -151,118 +171,157 @@ class Arithmetic:
             swapped = False
         if b.literal is not None:
             factor = b.literal / 100 if b.unit == "%" else b.literal
+            if b.unit in SIZED.values() and a.kind is Kind.INT:
+                return self._times(a, b, span, text)
             if b.unit not in ("", "%"):
-                self._report(Refusal("PHX104", f"`{b.text}` is {describe(b)}, a factor is a plain number"), b.span, a)
+                self.report(Refusal("PHX104", f"`{b.text}` is {describe(b)}, a factor is a plain number"), b.span, a)
                 return None
             if a.kind in REAL:
                 if not holds_real(factor):
-                    self._report(unreal(b.text), b.span)
+                    self.report(unreal(b.text), b.span)
                     return None
                 other = Const(Kind.RATIO, float(factor))
                 node = Arith("*", other, a.node) if swapped else Arith("*", a.node, other)
-                return self._finite(replace(a, core=node, factors=a.factors + 1), span, text)
-            digits = decimal_digits(factor)
-            if digits is None or digits > 12:
-                self._report(Refusal("PHX113", f"`{b.text}` does not end within 12 decimals"), b.span)
+                return self.finite(replace(a, core=node, factors=a.factors + 1), span, text)
+            return self._times(a, replace(b, literal=factor, unit=""), span, text)
+        for exact, side in ((a, b), (b, a)):
+            if exact.kind in SIZED and side.kind in REAL:
+                self.report(inexact(side, exact, text), side.span, exact)
                 return None
-            number = int(factor * 10**digits)
-            b = Operand(b.span, Kind.INT, Const(Kind.INT, number), digits, number, number)
-        if Kind.MONEY in (a.kind, b.kind) and (a.kind in REAL or b.kind in REAL):
-            side = a if a.kind in REAL else b
-            self._report(Refusal("PHX113", f"`{side.text}` is {describe(side)}, a double: money stays exact",
-                                 "divide money by money for a ratio, or use a literal factor"), span)  # fmt: skip
-            return None
         if a.exact and b.exact:
             return self._exact_product(a, b, span, text)
         if a.kind is Kind.PERCENT and b.kind is Kind.PERCENT:
-            self._report(Refusal("PHX104", f"`{text}` multiplies two percentages"), span)
+            self.report(Refusal("PHX104", f"`{text}` multiplies two percentages, which are in points",
+                                 "compare each by itself, or use a literal factor"), span)  # fmt: skip
             return None
         kind = Kind.PERCENT if Kind.PERCENT in (a.kind, b.kind) else Kind.RATIO
         x, y = as_real(a), as_real(b)
         made = replace(x, kind=kind, core=Arith("*", x.node, y.node), scale=0, factors=x.factors + y.factors)
-        return self._finite(made, span, text)
+        return self.finite(made, span, text)
 
-    def _finite(self, made: Operand, span: Span, text: str) -> Operand | None:
+    def _times(self, a: Operand, b: Operand, span: Span, text: str) -> Operand | None:
+        """An exact operand by a literal: a plain number, or one with a unit where the operand counts."""
+        kind = {"$": Kind.MONEY, "s": Kind.DURATION}.get(b.unit, Kind.INT)
+        fitted = literal_as(b, Operand(b.span, kind))
+        if isinstance(fitted, Refusal):
+            self.report(fitted, b.span)
+            return None
+        return self._exact_product(a, fitted, span, text)
+
+    def finite(self, made: Operand, span: Span, text: str) -> Operand | None:
+        """The double, unless it was made of too many to stay finite."""
         if made.factors > MAX_FACTORS:
-            self._report(Refusal("PHX110", f"`{text}` multiplies or divides {made.factors} doubles",
-                                 f"{MAX_FACTORS} are allowed, so that no result leaves the doubles"), span)  # fmt: skip
+            message = f"`{text}` multiplies or divides {made.factors} ratios"
+            help_ = f"{MAX_FACTORS} are allowed, so that no result grows beyond a double"
+            self.report(Refusal("PHX110", message, help_), span)
             return None
         return made
 
     def _exact_product(self, a: Operand, b: Operand, span: Span, text: str) -> Operand | None:
         if Kind.INT not in (a.kind, b.kind):
-            self._report(Refusal("PHX104", f"`{text}` multiplies {describe(a)} by {describe(b)}"), span)
+            self.report(Refusal("PHX104", f"`{text}` multiplies {describe(a)} by {describe(b)}",
+                                 "multiply by a count or a literal"), span)  # fmt: skip
             return None
         kind = a.kind if a.kind is not Kind.INT else b.kind
         corners = [x * y for x, y in product((a.lo, a.hi), (b.lo, b.hi))]
-        node = a.node if isinstance(b.node, Const) and b.node.value == 1 else Arith("*", a.node, b.node)
+        node = Arith("*", a.node, b.node)
         return self._bounded(replace(a, kind=kind, core=node, scale=a.scale + b.scale), min(corners), max(corners),
                              span, text)  # fmt: skip
 
     # -- quotients
 
     def _divide(self, a: Operand, b: Operand, span: Span, text: str) -> Operand | None:
-        if b.literal is not None and a.kind is Kind.MONEY and b.unit in ("", "%"):
+        if a.kind in SIZED and b.literal is not None and b.unit in ("", "%"):
             divisor = b.literal / 100 if b.unit == "%" else b.literal
-            if divisor != 0 and decimal_digits(1 / divisor) is not None:
-                return self._multiply(a, replace(b, literal=1 / divisor, unit=""), span, text)
-        if Kind.MONEY in (a.kind, b.kind) or "$" in (a.unit, b.unit):
-            dollars = all(side.kind is Kind.MONEY or side.unit == "$" for side in (a, b))
-            pair = self.unify(a, b) if dollars else None
-            if pair is None:
-                if a.kind is Kind.MONEY and not dollars:
-                    self._report(Refusal("PHX113", f"`{text}` is not exact money",
-                                         "compare products instead: `value >= 3 * x`"), span)  # fmt: skip
-                elif not dollars:
-                    self._report(Refusal("PHX104", f"`{a.text}` is {describe(a)}, `{b.text}` is {describe(b)}"), span)
+            if divisor == 0:
+                self._by_zero(b, text)
                 return None
-            a, b = pair
+            if decimal_digits(1 / divisor) is not None:
+                return self._multiply(a, replace(b, literal=1 / divisor, unit=""), span, text)
+        if b.literal == 0:
+            self.report(Refusal("PHX202", f"`{text}` is always unknown: it divides by zero"), b.span)
+        top, bottom = self._sized(a), self._sized(b)
+        if top is not bottom:
+            self._uneven(a, b, top, bottom, span, text)
+            return None
+        if top is not None:
+            pair = self.unify(a, b)
+            if pair is None:
+                return None
             # One scale on both sides: it cancels.
-            top, bottom = as_real(replace(a, scale=0)), as_real(replace(b, scale=0))
-            return Operand(span, Kind.RATIO, Divide(top.node, bottom.node), factors=2)
+            x, y = (as_real(replace(side, scale=0)) for side in pair)
+            return Operand(span, Kind.RATIO, Divide(x.node, y.node), factors=2)
+        return self._quotient(a, b, span, text)
+
+    def _sized(self, side: Operand) -> Kind | None:
+        return next((kind for kind, unit in SIZED.items() if side.kind is kind or side.unit == unit), None)
+
+    def _uneven(self, a: Operand, b: Operand, top: Kind | None, bottom: Kind | None, span: Span, text: str) -> None:
+        if top is not None and b.kind in REAL:
+            self.report(inexact(b, a, text), b.span, a)
+            return
+        if top is not None and bottom is None:
+            message = f"`{text}` is not exact: `{a.text}` is {describe(a)}, kept in whole units"
+            help_ = f"compare products instead, `{a.text} >= 3 * …`"
+            self.report(Refusal("PHX113", message, help_), span)
+            return
+        refusal = Refusal("PHX104", f"`{a.text}` is {describe(a)}, `{b.text}` is {describe(b)}, which cannot divide it")
+        if bottom is Kind.MONEY and a.literal is not None and a.unit == "" and a.text[:1].isdigit():
+            refusal = replace(refusal, help=f"write `${a.text}` for dollars", offer=f"${a.text}", over=a.span)
+        self.report(refusal, b.span, a)
+
+    def _quotient(self, a: Operand, b: Operand, span: Span, text: str) -> Operand | None:
         x, y = self._factor(a, b), self._factor(b, a)
         if x is None or y is None:
             return None
         if x.kind is Kind.PERCENT and y.kind is Kind.PERCENT:
             kind = Kind.RATIO
         elif y.kind is Kind.PERCENT:
-            self._report(Refusal("PHX104", f"`{a.text}` is {describe(a)}, `{b.text}` is a percentage"), span)
+            self.report(Refusal("PHX104", f"`{a.text}` is {describe(a)}, `{b.text}` is a percentage in points",
+                                 "divide by a number, or a percentage by a percentage"), b.span, a)  # fmt: skip
             return None
         else:
             kind = Kind.PERCENT if x.kind is Kind.PERCENT else Kind.RATIO
         top, bottom = as_real(x), as_real(y)
         made = Operand(span, kind, Divide(top.node, bottom.node), factors=top.factors + bottom.factors)
-        return self._finite(made, span, text)
+        return self.finite(made, span, text)
 
     def _factor(self, side: Operand, other: Operand) -> Operand | None:
         if side.literal is None:
             return side
-        if side.unit not in ("", "%"):
-            self._report(Refusal("PHX104", f"`{side.text}` is {describe(side)}, a plain number is needed"), side.span)
-            return None
         if side.unit == "%" and other.kind is Kind.PERCENT:
             return Operand(side.span, Kind.PERCENT, Const(Kind.PERCENT, float(side.literal)), text=side.text)
         number = side.literal / 100 if side.unit == "%" else side.literal
         if not holds_real(number):
-            self._report(unreal(side.text), side.span)
+            self.report(unreal(side.text), side.span)
             return None
         return Operand(side.span, Kind.RATIO, Const(Kind.RATIO, float(number)), text=side.text)
 
-    # -- functions
+    # -- one operand, or the first known
 
     def negate(self, a: Operand, span: Span, text: str) -> Operand | None:
         """``-x``."""
         if a.literal is not None:
             return replace(a, span=span, literal=-a.literal, text=text)
-        if a.kind not in NUMERIC:
-            self._report(Refusal("PHX106", f"`-` needs a number, `{a.text}` is {describe(a)}"), span)
+        if not self.number("-", a):
             return None
         return replace(a, span=span, core=Negate(a.node), lo=-a.hi, hi=-a.lo, text=text)
 
     def coalesce(self, a: Operand, b: Operand, span: Span, text: str) -> Operand | None:
         """``a ?? b``."""
         if a.literal is not None:
-            self._report(Refusal("PHX106", f"`{a.text}` is never unknown", "put a field on the left of `??`"), a.span)
+            self.report(Refusal("PHX106", f"`{a.text}` is never unknown, so `??` has nothing to fill in",
+                                 "put a field on the left of `??`"), a.span)  # fmt: skip
+            return None
+        if a.kind is Kind.BOOL:
+            self.report(
+                Refusal(
+                    "PHX106",
+                    f"`??` fills in values, `{a.text}` is true or false",
+                    f"write `{a.text} is true`, or `{a.text} is not false` to take unknown in",
+                ),
+                a.span,
+            )
             return None
         pair = self.unify(a, b)
         if pair is None:
@@ -271,98 +330,3 @@ class Arithmetic:
         node = Coalesce(a.node, b.node)
         factors = max(a.factors, b.factors)
         return replace(a, span=span, core=node, lo=min(a.lo, b.lo), hi=max(a.hi, b.hi), text=text, factors=factors)
-
-    def call(self, name: str, args: list[Operand], span: Span, text: str) -> Operand | None:
-        """A function of the table; the number of arguments has been checked."""
-        if name == "coalesce":
-            return self.coalesce(args[0], args[1], span, text)
-        for arg in args:
-            if arg.literal is None and arg.kind not in NUMERIC:
-                self._report(Refusal("PHX106", f"`{name}` needs numbers, `{arg.text}` is {describe(arg)}"), arg.span)
-                return None
-        table: dict[str, Callable[[list[Operand]], Operand | None]] = {
-            "abs": self._abs,
-            "min": lambda a: self._extreme("min", a),
-            "max": lambda a: self._extreme("max", a),
-            "clamp": self._clamp,
-            "tent": self._tent,
-        }
-        result = table[name](args)
-        return replace(result, span=span, text=text) if result is not None else None
-
-    def _abs(self, args: list[Operand]) -> Operand | None:
-        (a,) = args
-        if a.literal is not None:
-            return replace(a, literal=abs(a.literal))
-        lo = 0 if a.lo <= 0 <= a.hi else min(abs(a.lo), abs(a.hi))
-        return replace(a, core=Abs(a.node), lo=lo, hi=max(abs(a.lo), abs(a.hi)))
-
-    def _extreme(self, op: Literal["min", "max"], args: Sequence[Operand]) -> Operand | None:
-        formed = next((a for a in args if a.literal is None), None)
-        choose = min if op == "min" else max
-        if formed is None:
-            literals = [a.literal for a in args if a.literal is not None]
-            units = {a.unit for a in args}
-            if len(units) > 1 and units != {"", "$"}:
-                self._report(Refusal("PHX104", "the arguments have different units"), args[-1].span, args[0])
-                return None
-            return replace(args[0], literal=choose(literals), unit="$" if "$" in units else args[0].unit)
-        alike: list[Operand] = []
-        for arg in args:
-            pair = self.unify(formed, arg)
-            if pair is None:
-                return None
-            alike.append(pair[1])
-            formed = pair[0]
-        if formed.exact:
-            scale = max(a.scale for a in alike)
-            scaled = [self._at(a, scale) for a in alike]
-            if any(s is None for s in scaled):
-                return None
-            alike = [s for s in scaled if s is not None]
-        elif any(a.kind is not alike[0].kind for a in alike):
-            alike = [as_real(a) for a in alike]
-        nodes: tuple[Core, ...] = tuple(a.node for a in alike)
-        lo, hi = choose(a.lo for a in alike), choose(a.hi for a in alike)
-        return replace(alike[0], core=Extreme(op, nodes), lo=lo, hi=hi, factors=max(a.factors for a in alike))
-
-    def _clamp(self, args: list[Operand]) -> Operand | None:
-        x, lo, hi = args
-        below = self._extreme("min", (x, hi))
-        return self._extreme("max", (lo, below)) if below is not None else None
-
-    def _tent(self, args: list[Operand]) -> Operand | None:
-        """``max(0, min((x - a) / (b - a), (c - x) / (c - b)))`` in doubles."""
-        x, *corners = args
-        if x.literal is not None or any(p.literal is None for p in corners):
-            self._report(Refusal("PHX109", "`tent` takes a field and three literals", "write `tent(x, 0, 10, 30)`"),
-                         x.span)  # fmt: skip
-            return None
-        if x.kind is Kind.MONEY or x.kind is Kind.DURATION:
-            self._report(Refusal("PHX104", f"`tent` reads a ratio, percent or count, `{x.text}` is {describe(x)}"),
-                         x.span)  # fmt: skip
-            return None
-        fitted: list[Fraction] = []
-        for p in corners:
-            assert p.literal is not None
-            if p.unit not in (("", "%") if x.kind is Kind.PERCENT else ("",)):
-                self._report(Refusal("PHX104", f"`{p.text}` is {describe(p)}, `{x.text}` is {describe(x)}"), p.span, x)
-                return None
-            if not holds_real(p.literal):
-                self._report(unreal(p.text), p.span)
-                return None
-            fitted.append(p.literal)
-        a, b, c = fitted
-        if not a < b < c:
-            self._report(Refusal("PHX109", "the corners of `tent` must rise", "write them as a < b < c"),
-                         corners[0].span)  # fmt: skip
-            return None
-        node = as_real(x).node
-
-        def real(value: Fraction) -> Const:
-            return Const(Kind.RATIO, float(value))
-
-        up = Divide(Arith("-", node, real(a)), real(b - a))
-        down = Divide(Arith("-", real(c), node), real(c - b))
-        tent = Extreme("max", (real(Fraction(0)), Extreme("min", (up, down))))
-        return self._finite(Operand(x.span, Kind.RATIO, tent, factors=x.factors + 1), x.span, "tent")

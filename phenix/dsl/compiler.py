@@ -1,109 +1,40 @@
 """Texts to a checked program: definitions gathered, names resolved, every part checked.
 
-The one way from text to meaning. :func:`compile_program` takes rule files, :func:`compile_condition`
-one expression in the scope of a program. Both return what is whole and all findings.
+The one way from text to meaning. :func:`compile_program` takes rule files, :func:`compile_condition` one
+expression and :func:`compile_saved` queries and alerts in the scope of a program. All return what is whole and every
+finding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
-from typing import Final
 
 from phenix.dsl import core as c
 from phenix.dsl import nodes as n
 from phenix.dsl.checker import Checker
+from phenix.dsl.definitions import define, in_order
 from phenix.dsl.diagnostics import Diagnostic, closest, diagnostic
-from phenix.dsl.operand import NUMERIC, Operand, Refusal, as_real, literal_as
-from phenix.dsl.parser import parse_expression, parse_file
-from phenix.dsl.printer import print_expression
-from phenix.dsl.scope import Defined, ParamInfo, Scope
-from phenix.dsl.source import Source, Span
-from phenix.dsl.types import MONEY_SCALE, Catalog, Kind, Type, Value
+from phenix.dsl.operand import Operand, as_real
+from phenix.dsl.parser import Parsed, parse_expression, parse_file
+from phenix.dsl.printer import print_expression, print_statement
+from phenix.dsl.program import (
+    Assertion,
+    Case,
+    ChipRule,
+    Condition,
+    DerivedField,
+    Program,
+    SavedAlert,
+    SavedQuery,
+)
+from phenix.dsl.scope import Defined, Scope
+from phenix.dsl.source import Source
+from phenix.dsl.types import MONEY_SCALE, Catalog, Kind, Value
 
-__all__ = [
-    "Case",
-    "ChipRule",
-    "Condition",
-    "DerivedField",
-    "Program",
-    "SavedQuery",
-    "compile_condition",
-    "compile_program",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A checked condition: its syntax, its canonical text, its core tree."""
-
-    node: n.Expr
-    text: str
-    core: c.Core
-
-
-@dataclass(frozen=True, slots=True)
-class ChipRule:
-    """A chip as its statement defines it."""
-
-    id: str
-    label: str
-    aliases: tuple[str, ...]
-    group: str
-    meta: n.Meta
-    body: Condition
-
-
-@dataclass(frozen=True, slots=True)
-class DerivedField:
-    """A ``field`` statement; ``provides`` in its metadata names the catalog field it computes."""
-
-    id: str
-    label: str
-    kind: Kind
-    meta: n.Meta
-    text: str
-    core: c.Core
-
-
-@dataclass(frozen=True, slots=True)
-class SavedQuery:
-    """A ``query`` statement."""
-
-    id: str
-    label: str
-    where: Condition
-    since: int | None
-    order: tuple[str, bool, bool] | None
-    limit: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A ``test`` statement: a sparse row (the rest unknown) and the answer expected."""
-
-    label: str
-    target: c.Core
-    row: Mapping[str, Value]
-    expected: Value
-    span: Span
-    source: Source
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """Everything the rule files define, checked."""
-
-    sources: tuple[Source, ...]
-    scope: Scope
-    chips: tuple[ChipRule, ...]
-    fields: tuple[DerivedField, ...]
-    queries: tuple[SavedQuery, ...]
-    cases: tuple[Case, ...]
-
-
-_PARAM_KINDS: Final = {k.value: k for k in NUMERIC | {Kind.BOOL}}
+__all__ = ["compile_condition", "compile_program", "compile_saved"]
 
 
 def compile_condition(source: Source, scope: Scope) -> tuple[Condition | None, tuple[Diagnostic, ...]]:
@@ -114,12 +45,29 @@ def compile_condition(source: Source, scope: Scope) -> tuple[Condition | None, t
     checker = Checker(scope, source)
     core = checker.condition(node)
     found = (*found, *checker.found)
-    return (Condition(node, print_expression(node), core) if core is not None else None), found
+    return (Condition(node, print_expression(node), core, source) if core is not None else None), found
 
 
-def compile_program(sources: Sequence[Source], catalog: Catalog) -> tuple[Program, tuple[Diagnostic, ...]]:
-    """Compile rule files together, in the order given."""
-    return _Compiler(tuple(sources), catalog).run()
+def compile_program(
+    sources: Sequence[Source], catalog: Catalog, parse: Callable[[Source], Parsed] = parse_file
+) -> tuple[Program, tuple[Diagnostic, ...]]:
+    """Compile rule files together, in the order given; ``parse`` may remember files that it has read before."""
+    return _Compiler(tuple(sources), catalog).run(parse)
+
+
+def compile_saved(
+    source: Source, scope: Scope
+) -> tuple[tuple[n.Statement, ...], tuple[SavedQuery | SavedAlert, ...], tuple[Diagnostic, ...]]:
+    """Compile the queries and alerts of a text against rules that are there; its other statements are only parsed.
+
+    Returns every statement, those compiled, and the findings.
+    """
+    compiler = _Compiler((source,), scope.catalog)
+    statements, found = parse_file(source)
+    compiler.statements = [Defined(statement, source) for statement in statements]
+    compiled: tuple[SavedQuery | SavedAlert, ...] = (*compiler._queries(scope), *compiler._alerts(scope))
+    compiler._check_deprecated(scope)
+    return statements, compiled, (*found, *sorted(compiler.found, key=lambda d: d.span))
 
 
 class _Compiler:
@@ -128,164 +76,83 @@ class _Compiler:
         self.found: list[Diagnostic] = []
         self.statements: list[Defined[n.Statement]] = []
 
-    def run(self) -> tuple[Program, tuple[Diagnostic, ...]]:
+    def run(self, parse: Callable[[Source], Parsed]) -> tuple[Program, tuple[Diagnostic, ...]]:
         for source in self.sources:
-            statements, found = parse_file(source)
+            statements, found = parse(source)
             self.found.extend(found)
             self.statements.extend(Defined(s, source) for s in statements)
-        scope = self._scope()
-        self._check_lets(scope)
-        fields = self._fields(scope)
+        scope, macros, found = define(self.statements, self.catalog)
+        self.found.extend(found)
+        fields = self._macros(scope, macros)
         chips = self._chips(scope)
         queries = self._queries(scope)
+        alerts = self._alerts(scope)
+        assertions = self._assertions(scope)
         cases = self._cases(scope)
-        self.found.sort(key=lambda d: (self.sources.index(d.source), d.span))
-        return Program(self.sources, scope, chips, fields, queries, cases), tuple(self.found)
+        self._check_deprecated(scope)
+        place = {id(source): i for i, source in enumerate(self.sources)}
+        self.found.sort(key=lambda d: (place[id(d.source)], d.span))
+        whole = tuple(self.statements)
+        program = Program(self.sources, whole, scope, chips, fields, queries, alerts, assertions, cases)
+        return program, tuple(self.found)
 
     def _report(self, code: str, message: str, defined: Defined[n.Statement], help: str = "") -> None:
         node = defined.node
         span = node.name_span if node.name_span.end else node.span
         self.found.append(diagnostic(code, message, span, defined.source, help=help))
 
-    # -- names
-
-    def _scope(self) -> Scope:
-        scope = Scope(self.catalog)
-        params: dict[str, ParamInfo] = {}
-        sets: dict[str, Defined[n.SetStatement]] = {}
-        lets: dict[str, Defined[n.LetStatement]] = {}
-        derived: dict[str, Defined[n.FieldStatement]] = {}
-        chips: dict[str, str] = {}
-        for defined in self.statements:
-            node, source = defined.node, defined.source
-            match node:
-                case n.ParamStatement():
-                    if self._fresh(defined, params, "param") and (info := self._param(node, source)) is not None:
-                        params[node.name] = info
-                case n.SetStatement():
-                    if self._fresh(defined, sets, "set"):
-                        sets[node.name] = Defined(node, source)
-                case n.LetStatement():
-                    if self._fresh(defined, (*self.catalog.names(), *lets, *derived), "name"):
-                        lets[node.name] = Defined(node, source)
-                case n.FieldStatement():
-                    if self._fresh(defined, (*self.catalog.names(), *lets, *derived), "name"):
-                        derived[node.name] = Defined(node, source)
-                case n.ChipStatement():
-                    self._chip_names(defined, node, chips)
-        return replace(scope, params=params, sets=sets, lets=lets, derived=derived, chips=chips)
-
-    def _fresh(self, defined: Defined[n.Statement], taken: Iterable[str], what: str) -> bool:
-        if defined.node.name in taken:
-            self._report("PHX111", f"the {what} `{defined.node.name}` is taken", defined, "choose another name")
-            return False
-        return True
-
-    def _chip_names(self, defined: Defined[n.Statement], node: n.ChipStatement, chips: dict[str, str]) -> None:
-        for name in dict.fromkeys(x.lower() for x in (node.name, node.label, *node.aliases)):
-            if name in chips:
-                self._report("PHX111", f"`{name}` already names the chip `{chips[name]}`", defined,
-                             "ids, labels and aliases are one list of names")  # fmt: skip
-            else:
-                chips[name] = node.name
-
-    def _param(self, node: n.ParamStatement, source: Source) -> ParamInfo | None:
-        kind = _PARAM_KINDS.get(node.type_name)
-        if kind is None:
-            near = closest(node.type_name, _PARAM_KINDS)
-            self._report(
-                "PHX106",
-                f"a param cannot be `{node.type_name}`",
-                Defined(node, source),
-                f"did you mean `{near}`?" if near else "types: " + ", ".join(sorted(_PARAM_KINDS)),
-            )
-            return None
-        if kind is Kind.BOOL:
-            if not (isinstance(node.value, n.Constant) and node.value.value is not None):
-                self._report("PHX106", f"`{node.name}` is true or false", Defined(node, source))
-                return None
-            return ParamInfo(node.name, Type(kind), node.value.value, None, node.meta.doc)
-        low, high = (node.range.low, node.range.high) if node.range else (None, None)
-        value, lo, hi = (self._number(x, kind, source) if x is not None else None for x in (node.value, low, high))
-        if value is None:
-            return None
-        if (lo and value[1] < lo[1]) or (hi and value[1] > hi[1]):
-            self.found.append(diagnostic("PHX114", f"`{node.name}` lies outside the range it declares",
-                                         node.value.span, source))  # fmt: skip
-            return None
-        lo, hi = lo or value, hi or value
-        bounded = Type(kind, lo[0], hi[0])  # type: ignore[arg-type]
-        return ParamInfo(node.name, bounded, value[0], value[1], node.meta.doc)
-
-    def _number(self, node: n.Expr, kind: Kind, source: Source) -> tuple[Value, Fraction] | None:
-        checker = Checker(Scope(self.catalog), source)
-        operand = checker.value(node)
-        self.found.extend(checker.found)
-        if operand is None:
-            return None
-        scale = MONEY_SCALE if kind is Kind.MONEY else 0
-        like = Operand(node.span, kind, c.TRUE, scale, text=f"a param of type {kind}")
-        if operand.literal is None:
-            self.found.append(diagnostic("PHX106", "a param's value is a literal", node.span, source))
-            return None
-        fitted = literal_as(operand, like)
-        if isinstance(fitted, Refusal):
-            self.found.append(diagnostic(fitted.code, fitted.message, node.span, source, help=fitted.help))
-            return None
-        if fitted.scale != scale:
-            self.found.append(diagnostic("PHX113", f"`{operand.text}` has more decimals than {kind} keeps", node.span,
-                                         source, help=f"{kind} keeps {scale}"))  # fmt: skip
-            return None
-        assert isinstance(fitted.node, c.Const)
-        exact = operand.literal / 100 if kind is Kind.RATIO and operand.unit == "%" else operand.literal
-        return fitted.node.value, exact
-
     # -- bodies
 
-    def _check_lets(self, scope: Scope) -> None:
-        for name, defined in scope.lets.items():
-            checker = Checker(scope, defined.source, (name,))
-            checker.either(defined.node.body)
-            self.found.extend(checker.found)
+    def _macros(self, scope: Scope, order: Sequence[str]) -> tuple[DerivedField, ...]:
+        """Check macros in an order in which each follows those it names, so that none waits on the stack."""
+        fields: dict[str, DerivedField] = {}
+        for name in order:
+            if name in scope.derived:
+                field = self._field(name, scope.derived[name], scope)
+                if field is not None:
+                    fields[name] = field
+            else:
+                checker = Checker(scope, scope.lets[name].source)
+                checker.either(scope.lets[name].node.body)
+                self.found.extend(checker.found)
+        provided: dict[str, str] = {}
+        for name in [name for name in scope.derived if name in fields]:
+            target = fields[name].meta.provides
+            if target and target not in scope.catalog.by_name:
+                self._report("PHX101", f"there is no field `{target}` to provide", scope.derived[name])
+            elif target and target in provided:
+                self._report("PHX111", f"`{target}` is already provided by `{provided[target]}`", scope.derived[name])
+            else:
+                provided[target] = name
+                continue
+            del fields[name]
+        return tuple(fields[name] for name in scope.derived if name in fields)
 
     def _condition(self, node: n.Expr, source: Source, scope: Scope) -> Condition | None:
         checker = Checker(scope, source)
         core = checker.condition(node)
         self.found.extend(checker.found)
-        return Condition(node, print_expression(node), core) if core is not None else None
+        return Condition(node, print_expression(node), core, source) if core is not None else None
 
-    def _fields(self, scope: Scope) -> tuple[DerivedField, ...]:
-        out: list[DerivedField] = []
-        provided: dict[str, str] = {}
-        for name, defined in scope.derived.items():
-            node, source = defined.node, defined.source
-            checker = Checker(scope, source, (name,))
-            checked = checker.either(node.body)
-            self.found.extend(checker.found)
-            if checked is None:
-                continue
-            kind = checked.kind if isinstance(checked, Operand) else Kind.BOOL
-            if isinstance(checked, Operand) and checked.kind is Kind.INT and node.type_name == Kind.RATIO.value:
-                checked, kind = as_real(checked), Kind.RATIO
-            if isinstance(checked, Operand) and (checked.literal is not None or checked.scale not in (0, MONEY_SCALE)):
-                self._report("PHX106", f"`{name}` is no value a field can keep", Defined(node, source))
-                continue
-            if kind is None or kind.value != node.type_name:
-                self._report("PHX106", f"`{name}` is declared {node.type_name}, its body is {kind}",
-                             Defined(node, source))  # fmt: skip
-                continue
-            target = node.meta.provides
-            if target and target not in scope.catalog.by_name:
-                self._report("PHX101", f"there is no field `{target}` to provide", Defined(node, source))
-                continue
-            if target and target in provided:
-                self._report("PHX111", f"`{target}` is already provided by `{provided[target]}`", Defined(node, source))
-                continue
-            if target:
-                provided[target] = name
-            core = checked.node if isinstance(checked, Operand) else checked
-            out.append(DerivedField(name, node.label, kind, node.meta, print_expression(node.body), core))
-        return tuple(out)
+    def _field(self, name: str, defined: Defined[n.FieldStatement], scope: Scope) -> DerivedField | None:
+        node = defined.node
+        checker = Checker(scope, defined.source)
+        checked = checker.either(node.body)
+        self.found.extend(checker.found)
+        if checked is None:
+            return None
+        kind = checked.kind if isinstance(checked, Operand) else Kind.BOOL
+        if isinstance(checked, Operand) and checked.kind is Kind.INT and node.type_name == Kind.RATIO.value:
+            checked, kind = as_real(checked), Kind.RATIO
+        if isinstance(checked, Operand) and (checked.literal is not None or checked.scale not in (0, MONEY_SCALE)):
+            self._report("PHX106", f"`{name}` is no value a field can keep", Defined(node, defined.source))
+            return None
+        if kind is None or kind.value != node.type_name:
+            self._report("PHX106", f"`{name}` is declared {node.type_name}, its body is {kind}",
+                         Defined(node, defined.source))  # fmt: skip
+            return None
+        core = checked.node if isinstance(checked, Operand) else checked
+        return DerivedField(name, node.label, kind, node.meta, print_expression(node.body), core)
 
     def _chips(self, scope: Scope) -> tuple[ChipRule, ...]:
         out: dict[str, ChipRule] = {}
@@ -309,20 +176,19 @@ class _Compiler:
         uses = {
             id_: sorted({x.id for x in c.walk(rule.body.core) if isinstance(x, c.Chip)}) for id_, rule in chips.items()
         }
-        state: dict[str, bool] = {}
+        order, circles = in_order(uses)
+        for circle in circles:
+            path = " -> ".join(f"@{x}" for x in circle)
+            self._report("PHX112", f"chips refer to each other: {path}", places[circle[0]])
+        whole = frozenset(order)
+        return tuple(rule for id_, rule in chips.items() if id_ in whole)
 
-        def ends(id_: str, path: tuple[str, ...]) -> bool:
-            if id_ in path:
-                circle = (*path[path.index(id_) :], id_)
-                self._report(
-                    "PHX112", "chips refer to each other: " + " -> ".join(f"@{x}" for x in circle), places[id_]
-                )
-                return False
-            if id_ not in state:
-                state[id_] = all(ends(u, (*path, id_)) for u in uses.get(id_, ()) if u in chips)
-            return state[id_]
-
-        return tuple(rule for id_, rule in chips.items() if ends(id_, ()))
+    def _fresh(self, defined: Defined[n.Statement], taken: set[str], what: str) -> bool:
+        if defined.node.name in taken:
+            self._report("PHX111", f"the {what} `{defined.node.name}` is taken", defined, "choose another name")
+            return False
+        taken.add(defined.node.name)
+        return True
 
     def _queries(self, scope: Scope) -> tuple[SavedQuery, ...]:
         out: list[SavedQuery] = []
@@ -331,18 +197,76 @@ class _Compiler:
             node = defined.node
             if not isinstance(node, n.QueryStatement) or not self._fresh(defined, names, "query"):
                 continue
-            names.add(node.name)
             where = self._condition(node.where, defined.source, scope)
-            if node.order and node.order[0] not in scope.catalog.by_name:
-                near = closest(node.order[0], scope.catalog.names())
-                self.found.append(diagnostic("PHX101", f"there is no field `{node.order[0]}`",
-                                             node.order_span or node.span, defined.source,
+            order = (node.order[0].name, *node.order[1:]) if node.order else None
+            if node.order and node.order[0].name not in scope.catalog.by_name:
+                near = closest(node.order[0].name, scope.catalog.names())
+                self.found.append(diagnostic("PHX101", f"there is no field `{node.order[0].name}`",
+                                             node.order[0].span, defined.source,
                                              help=f"did you mean `{near}`?" if near else ""))  # fmt: skip
                 continue
             if where is not None:
-                since = node.since.value if isinstance(node.since, n.DateLit) else None
-                out.append(SavedQuery(node.name, node.label, where, since, node.order, node.limit))
+                since = node.since.value if node.since else None
+                out.append(SavedQuery(node.name, node.label, where, since, order, node.limit, node.group, node.meta))
         return tuple(out)
+
+    def _alerts(self, scope: Scope) -> tuple[SavedAlert, ...]:
+        out: list[SavedAlert] = []
+        names: set[str] = set()
+        for defined in self.statements:
+            node = defined.node
+            if not isinstance(node, n.AlertStatement) or not self._fresh(defined, names, "alert"):
+                continue
+            where = self._condition(node.where, defined.source, scope)
+            if where is not None:
+                cooldown = int(node.cooldown.value) if node.cooldown else 0
+                out.append(SavedAlert(node.name, node.label, where, cooldown, node.per, node.meta, node.group))
+        return tuple(out)
+
+    def _assertions(self, scope: Scope) -> tuple[Assertion, ...]:
+        out: list[Assertion] = []
+        for defined in self.statements:
+            node, source = defined.node, defined.source
+            if not isinstance(node, n.AssertStatement):
+                continue
+            left = self._condition(node.left, source, scope)
+            right = self._condition(node.right, source, scope) if node.right is not None else None
+            low, high = self._shares(node.range, source) if node.range is not None else (None, None)
+            if left is None or (node.right is not None and right is None):
+                continue
+            if node.range is not None and low is None and high is None:
+                continue
+            label = node.meta.doc or print_statement(replace(node, meta=n.NO_META)).removeprefix("assert ")
+            out.append(Assertion(node.kind, left, right, low, high, node.span, source, label, node.meta))
+        return tuple(out)
+
+    def _shares(self, node: n.Range, source: Source) -> tuple[Fraction | None, Fraction | None]:
+        """The ends of an asserted range as shares from 0 to 1; neither when they are none."""
+        ends: list[Fraction | None] = []
+        for bound in (node.low, node.high):
+            share = None
+            if isinstance(bound, n.Number) and bound.unit in ("", "%"):
+                share = bound.value / 100 if bound.unit else bound.value
+            if bound is not None and (share is None or not 0 <= share <= 1):
+                self.found.append(diagnostic("PHX114", "a share of the rows lies in 0%..100%", bound.span, source,
+                                             help="write `assert rate @chip in 0%..5%`"))  # fmt: skip
+                return None, None
+            ends.append(share)
+        low, high = ends
+        if node.half_open or (low is not None and high is not None and low > high):
+            self.found.append(diagnostic("PHX114", "an asserted range is closed, its lower end first", node.span,
+                                         source, help="write `0%..5%`"))  # fmt: skip
+            return None, None
+        return low, high
+
+    def _check_deprecated(self, scope: Scope) -> None:
+        """`deprecated "use @x"` names a chip that exists."""
+        for defined in self.statements:
+            for name in re.findall(r'@(\w+|"[^"]*")', defined.node.meta.deprecated):
+                if name.strip('"').lower() not in scope.chips:
+                    near = closest(name, scope.chips)
+                    self._report("PHX102", f"there is no chip `@{name}` to use instead", defined,
+                                 f"did you mean `@{near}`?" if near else "")  # fmt: skip
 
     # -- tests
 

@@ -7,15 +7,18 @@ IEEE doubles. Nodes are frozen and compared by value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from operator import attrgetter, is_
+from typing import Any, Final, Literal
 
-from phenix.dsl.types import Kind, Value
+from phenix.dsl.types import INT64_MAX, REAL, Kind, Value
 
 __all__ = [
     "FALSE",
     "NEGATED",
+    "NOWHERE",
     "TRUE",
     "Abs",
     "And",
@@ -39,8 +42,11 @@ __all__ = [
     "Real",
     "assume_known",
     "children",
+    "matches",
+    "nowhere",
     "nullable",
     "reads",
+    "rebuild",
     "walk",
 ]
 
@@ -134,16 +140,23 @@ class Coalesce:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """``= != < <= > >=`` of two values of one form; unknown if either is."""
+    """``= != < <= > >=`` of two values of one form; unknown if either is.
+
+    ``decided``: the answer for every known ``left``, where its declared range and the literal ``right`` leave but one.
+    """
 
     op: Literal["=", "!=", "<", "<=", ">", ">="]
     left: Core
     right: Core
+    decided: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InSet:
-    """Membership; unknown if the operand is. An empty set is false for every known operand."""
+    """Membership; unknown if the operand is. An empty set is false for every known operand.
+
+    An item that the operand cannot hold stands as :func:`nowhere`, so that it keeps its place.
+    """
 
     operand: Core
     values: tuple[Value, ...]
@@ -210,27 +223,63 @@ NEGATED: dict[str, Literal["=", "!=", "<", "<=", ">", ">="]] = {
 }  # fmt: skip
 """The comparison that is true exactly where the other is false; both are unknown together."""
 
-_CORE = (
-    Const, Field, Param, Chip, Arith, Divide, Real, Negate, Abs, Extreme, Coalesce, Compare, InSet, Like, IsNull, Is,
-    Not, And, Or,
-)  # fmt: skip
+_PARTS: dict[type[Core], tuple[str, ...]] = {
+    Const: (), Field: (), Param: (), Chip: (),
+    Arith: ("left", "right"), Divide: ("left", "right"), Compare: ("left", "right"), Coalesce: ("first", "second"),
+    Real: ("operand",), Negate: ("operand",), Abs: ("operand",), InSet: ("operand",), Like: ("operand",),
+    IsNull: ("operand",), Is: ("operand",), Not: ("operand",),
+    Extreme: ("args",), And: ("args",), Or: ("args",),
+}  # fmt: skip
+"""Where each kind of node keeps the nodes below it."""
 
 
-def children(node: Core) -> Iterator[Core]:
+_LEAST: Final = -INT64_MAX - 1
+_FAR: Final = -sys.float_info.max
+
+
+def nowhere(kind: Kind) -> int | float:
+    """A number of a kind that no row and no arithmetic reaches: an integer beyond the bounds, the farthest double."""
+    return _FAR if kind in REAL else _LEAST
+
+
+def _below(names: tuple[str, ...]) -> Callable[[Core], tuple[Core, ...]]:
+    if names in ((), ("operand",)):
+        return (lambda node: (node.operand,)) if names else (lambda _: ())  # type: ignore[union-attr]
+    return attrgetter(*names)  # a tuple: of two, or the one that the node holds
+
+
+_BELOW = {kind: _below(names) for kind, names in _PARTS.items()}
+
+
+NOWHERE: Final = frozenset(map(nowhere, Kind))
+"""All of them."""
+
+
+def children(node: Core) -> tuple[Core, ...]:
     """The nodes directly below, left to right."""
-    for field in fields(node):
-        value = getattr(node, field.name)
-        if isinstance(value, _CORE):
-            yield value
-        elif isinstance(value, tuple):
-            yield from (v for v in value if isinstance(v, _CORE))
+    return _BELOW[type(node)](node)
+
+
+def rebuild(node: Core, change: Callable[[Core], Core]) -> Core:
+    """The node with every node directly below it changed; the same node when nothing was."""
+    old = _BELOW[type(node)](node)
+    if not old:
+        return node
+    new = tuple([change(x) for x in old])
+    if all(map(is_, old, new)):
+        return node
+    names = _PARTS[type(node)]
+    changed: dict[str, Any] = {"args": new} if names == ("args",) else dict(zip(names, new, strict=True))
+    return replace(node, **changed)
 
 
 def walk(node: Core) -> Iterator[Core]:
-    """The node and everything below it."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    """The node and everything below it, each before what is below it, left to right."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += children(node)[::-1]
 
 
 def reads(node: Core) -> frozenset[str]:
@@ -242,14 +291,7 @@ def assume_known(node: Core) -> Core:
     """The tree for rows on which every field it reads is known; it may still be :func:`nullable` (division, chips)."""
     if isinstance(node, Field):
         return replace(node, nullable=False)
-    changed: dict[str, Any] = {}
-    for field in fields(node):
-        value = getattr(node, field.name)
-        if isinstance(value, _CORE):
-            changed[field.name] = assume_known(value)
-        elif isinstance(value, tuple) and value and isinstance(value[0], _CORE):
-            changed[field.name] = tuple(assume_known(v) for v in value)
-    return replace(node, **changed) if changed else node
+    return rebuild(node, assume_known)
 
 
 def nullable(node: Core) -> bool:
@@ -269,3 +311,14 @@ def nullable(node: Core) -> bool:
             return nullable(second)
         case _:
             return any(nullable(child) for child in children(node))
+
+
+def matches(value: str, how: str, text: str) -> bool:
+    """Whether a word is what a :class:`Like` asks for, letter for letter."""
+    if how == "prefix":
+        return value.startswith(text)
+    if how == "suffix":
+        return value.endswith(text)
+    if how == "contains":
+        return text in value
+    return value == text

@@ -5,48 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from phenix.dsl.codes import CODES, Severity
 from phenix.dsl.source import Source, Span
 
-__all__ = ["CODES", "Diagnostic", "Fix", "Label", "Severity", "closest", "diagnostic", "has_errors"]
+__all__ = ["Diagnostic", "Fix", "Label", "Safety", "closest", "diagnostic", "has_errors"]
 
-
-class Severity(StrEnum):
-    """What follows: an error stops the rule, a warning never does."""
-
-    ERROR = "error"
-    WARNING = "warning"
-
-
-CODES: Final[dict[str, tuple[str, Severity, str]]] = {
-    "PHX001": ("syntax", Severity.ERROR, "The text does not follow the grammar."),
-    "PHX002": ("foreign-spelling", Severity.ERROR, "A spelling of another language; the fix is safe."),
-    "PHX003": ("missing-zone", Severity.ERROR, "A time of day without its zone: write `09:30 ET`."),
-    "PHX004": ("too-large", Severity.ERROR, "A statement over 64 kB, deeper than 64 or of more than 2,000 nodes."),
-    "PHX005": ("bad-literal", Severity.ERROR, "A literal that names no value, such as the 31st of June."),
-    "PHX101": ("unknown-name", Severity.ERROR, "No field, `let` or derived field has this name."),
-    "PHX102": ("unknown-chip", Severity.ERROR, "No chip has this id, label or alias."),
-    "PHX103": ("unknown-param", Severity.ERROR, "No `param` has this name."),
-    "PHX104": ("unit-mismatch", Severity.ERROR, "Two units that cannot meet, such as dollars and minutes."),
-    "PHX105": ("unknown-member", Severity.ERROR, "The enum has no such member."),
-    "PHX106": ("type-mismatch", Severity.ERROR, "An operator was given something it is not defined for."),
-    "PHX107": ("null-in-set", Severity.ERROR, "`null` never equals anything; ask with `is null`."),
-    "PHX108": ("not-a-condition", Severity.ERROR, "True or false was expected, a value was found, or the reverse."),
-    "PHX109": ("wrong-arguments", Severity.ERROR, "Unknown function, wrong number of arguments, or not constants."),
-    "PHX110": ("overflow", Severity.ERROR, "The declared ranges allow a result outside 64 bits."),
-    "PHX111": ("duplicate", Severity.ERROR, "A name or alias is already taken."),
-    "PHX112": ("cycle", Severity.ERROR, "Definitions refer to each other in a circle."),
-    "PHX113": ("inexact-money", Severity.ERROR, "Money stays exact: it cannot be multiplied by a double."),
-    "PHX114": ("out-of-range", Severity.ERROR, "A param's value lies outside the range it declares."),
-    "PHX115": ("unknown-set", Severity.ERROR, "No `set` has this name."),
-    "PHX201": ("mixed-and-or", Severity.WARNING, "`and` and `or` side by side without parentheses."),
-    "PHX202": ("never-or-always", Severity.WARNING, "The literal lies outside what the field can hold."),
-    "PHX203": ("missing-doc", Severity.WARNING, "A chip without `doc`: traders read it as the tooltip."),
-    "PHX301": ("failing-test", Severity.ERROR, "A `test` in the rules does not give what it says."),
-}
-"""Code -> (name, severity, what it means)."""
+Safety = Literal["safe", "unsafe", "placeholder"]
+"""Safe: what was meant can be nothing else. Unsafe: a guess to be looked at. Placeholder: its ``…`` is to be filled."""
 
 
 _LONGEST: Final = 190
@@ -55,19 +22,21 @@ _LONGEST: Final = 190
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A second place in the text, with what to know about it."""
+    """What to know about a place: the finding's own, another one, or one in another source."""
 
     span: Span
     text: str
+    source: Source | None = None
+    """None for the source of the finding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """Replace ``span`` by ``text``; ``safe`` when the meaning cannot change."""
+    """Replace ``span`` by ``text``."""
 
     span: Span
     text: str
-    safe: bool = True
+    safety: Safety = "safe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,39 +54,43 @@ class Diagnostic:
     @property
     def name(self) -> str:
         """The finding's readable name, such as ``unit-mismatch``."""
-        return CODES[self.code][0]
+        return CODES[self.code].name
 
     @property
     def severity(self) -> Severity:
         """Error or warning."""
-        return CODES[self.code][1]
+        return CODES[self.code].severity
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON object: code, name, severity, message, source, line, column, endLine, endColumn, help, suggestion."""
-        line, column = self.source.position(self.span.start)
-        end_line, end_column = self.source.position(self.span.end)
+        """JSON object: code, name, severity, message, source, place, labels, help, suggestion; lines count from 1."""
         out: dict[str, Any] = {
             "code": self.code,
             "name": self.name,
             "severity": self.severity.value,
             "message": self.message,
             "source": self.source.name,
-            "line": line,
-            "column": column,
-            "endLine": end_line,
-            "endColumn": end_column,
+            **_place(self.source, self.span),
         }
         if self.labels:
             out["labels"] = [
-                {"line": self.source.position(label.span.start)[0], "column": self.source.position(label.span.start)[1],
-                 "text": label.text}
+                {"source": source.name, **_place(source, label.span), "text": label.text}
                 for label in self.labels
-            ]  # fmt: skip
+                for source in (label.source or self.source,)
+            ]
         if self.help:
             out["help"] = self.help
         if self.fix:
-            out["suggestion"] = {"text": self.fix.text, "safe": self.fix.safe}
+            safety = self.fix.safety
+            out["suggestion"] = {
+                "text": self.fix.text, "safe": safety == "safe", "safety": safety, **_place(self.source, self.fix.span),
+            }  # fmt: skip
         return out
+
+
+def _place(source: Source, span: Span) -> dict[str, int]:
+    line, column = source.position(span.start)
+    end_line, end_column = source.position(span.end)
+    return {"line": line, "column": column, "endLine": end_line, "endColumn": end_column}
 
 
 def diagnostic(
@@ -131,7 +104,7 @@ def diagnostic(
 ) -> Diagnostic:
     """Build a diagnostic; a fix without help explains itself."""
     if fix and not help:
-        help = f"write `{fix.text}`"
+        help = f"write `{fix.text.strip()}`" if fix.text else "remove it"
     if len(message) > _LONGEST:
         message = message[:_LONGEST] + "…"
     return Diagnostic(code, message, span, source, labels, help, fix)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from phenix.dsl.diagnostics import Diagnostic, Fix, closest, diagnostic
+from phenix.dsl.nodes import STATEMENTS
 from phenix.dsl.source import Source, Span
 
 __all__ = ["WORDS", "syntax_error"]
 
 WORDS: Final = ("and", "or", "not", "in", "is", "like", "null", "true", "false", "unknown")
 
-_STATEMENTS: Final = ("edition", "param", "set", "let", "chip", "field", "query", "test")
 _EXPECTED: Final = (
     ("EQUAL", {"EQUAL"}, "`=`"),
     ("operand", {"NUMBER", "NAME"}, "a field, a literal, `@chip` or `$param`"),
@@ -23,7 +23,12 @@ _EXPECTED: Final = (
     ("brace", {"RBRACE"}, "`}`"),
     ("colon", {"COLON"}, "`:`"),
     ("arrow", {"_ARROW"}, "`=>`"),
+    ("implies", {"_IMPLIES"}, "`implies`"),
+    ("range", {"DOTS"}, "`..`, as in `1..5`"),
 )
+
+_ALONE: Final = ("name", "range")
+"""What is worth saying only where nothing else fits."""
 
 
 def syntax_error(error: Any, text: str, offset: int, source: Source) -> Diagnostic:
@@ -45,7 +50,7 @@ def syntax_error(error: Any, text: str, offset: int, source: Source) -> Diagnost
         span = Span(offset + position, offset + position + 1)
         found = text[position]
     lower = found.lower()
-    if found != lower and lower in WORDS:
+    if found != lower and lower in (*WORDS, *STATEMENTS):
         return diagnostic("PHX002", f"`{found}` is written `{lower}` here", span, source, fix=Fix(span, lower))
     if found in ("“", "”", "„"):
         return diagnostic("PHX002", "text is written in plain double quotes", span, source, fix=Fix(span, '"'))
@@ -55,23 +60,37 @@ def syntax_error(error: Any, text: str, offset: int, source: Source) -> Diagnost
         if token is None:
             return diagnostic("PHX001", "the text has no closing quote", Span(span.start, end), source,
                               help='end it with `"` on the same line, or write `"""…"""`')  # fmt: skip
-    if "AND" in expected and found.isidentifier() and (near := closest(found, WORDS)) and near != found:
-        return diagnostic("PHX001", f"`{found}` cannot stand here", span, source, fix=Fix(span, near, safe=False))
+    if ".." in found and text.count("{", 0, span.start - offset) > text.count("}", 0, span.start - offset):
+        return diagnostic("PHX001", f"`{found}` cannot stand in a set", span, source,
+                          help="a range stands without braces: `in 1..5`")  # fmt: skip
+    if found == ",":
+        help_ = "several values stand in braces, `{1, 2}`; thousands part after `$`: `$100,000`"
+        return diagnostic("PHX001", "`,` cannot stand here", span, source, help=help_)
+    if "AND" in expected and found.isidentifier() and (near := _slip(found)) is not None:
+        return diagnostic("PHX001", f"`{found}` cannot stand here", span, source, fix=Fix(span, near, "unsafe"))
     if found == ")" and not expected:
-        return diagnostic("PHX001", "`)` closes nothing", span, source, fix=Fix(span, "", safe=False), help="remove it")
+        return diagnostic("PHX001", "`)` closes nothing", span, source, fix=Fix(span, "", "unsafe"))
     if not found.isprintable():
         found = "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in found)
-    if found in _STATEMENTS and span.start > offset and text.startswith(_STATEMENTS):
+    if found in STATEMENTS and span.start > offset and text.startswith(STATEMENTS):
         return diagnostic("PHX001", f"`{found}` begins a statement, which cannot stand here", span, source,
                           help="begin it on a line of its own")  # fmt: skip
     shown = found if len(found) <= 40 else found[:40] + "…"
     return diagnostic("PHX001", f"`{shown}` cannot stand here", span, source, help=f"expected {_words(expected)}")
 
 
+def _slip(word: str) -> str | None:
+    """The word of the language that one slip makes this of; a longer word (`iso`, `value`) is more likely a name."""
+    near = closest(word, WORDS)
+    if near is None or near == word or len(word) > len(near):
+        return None
+    return near if word[0] == near[0] or sorted(word) == sorted(near) else None
+
+
 def _words(expected: set[str]) -> str:
     words: list[str] = []
-    for _, needs, text in _EXPECTED:
-        if needs <= expected and not (text == "a name" and words):
+    for name, needs, text in _EXPECTED:
+        if needs <= expected and not (name in _ALONE and words):
             words.append(text)
     if len(words) < 2:
         return words[0] if words else "the end, `and` or `or`"

@@ -6,15 +6,20 @@ built, so the limits hold before anything walks it recursively.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
-from typing import Literal
+from typing import Final, Literal
 
 from phenix.dsl.source import Span
 
 __all__ = [
+    "META",
+    "NO_META",
+    "STATEMENTS",
+    "AlertStatement",
     "And",
     "Arith",
+    "AssertStatement",
     "Call",
     "ChipName",
     "ChipStatement",
@@ -45,6 +50,8 @@ __all__ = [
     "Text",
     "TimeLit",
     "TsLit",
+    "bodies",
+    "children",
 ]
 
 
@@ -90,8 +97,9 @@ class TimeLit(_Node):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TsLit(_Node):
-    """``2026-01-16T14:30:00Z`` as UTC milliseconds since 1970."""
+    """``2026-01-16T14:30:00Z``, ``2026-01-16 09:30 ET`` as UTC milliseconds since 1970."""
 
+    text: str = ""
     value: int
 
 
@@ -227,18 +235,25 @@ Expr = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
-    """Metadata after a body: doc, owner, tags, severity, deprecated, provides."""
+    """What follows a body and says nothing of its meaning: empty where it is not given."""
 
     doc: str = ""
     owner: str = ""
+    tags: tuple[str, ...] = ()
     severity: str = ""
     deprecated: str = ""
     provides: str = ""
-    tags: tuple[str, ...] = ()
 
+
+META: Final = tuple(f.name for f in fields(Meta))
+"""The kinds of metadata, in the order they are printed."""
 
 _NOWHERE = Span(0, 0)
-_NO_META = Meta()
+NO_META: Final = Meta()
+STATEMENTS: Final = (
+    "edition", "param", "set", "let", "chip", "field", "query", "alert", "test", "assert",
+)  # fmt: skip
+"""The words that begin a statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +261,9 @@ class _Statement:
     span: Span
     name: str = ""
     name_span: Span = _NOWHERE
-    meta: Meta = _NO_META
+    meta: Meta = NO_META
+    places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)
+    """Where each clause and piece of metadata stands, by its word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +312,7 @@ class FieldStatement(_Statement):
 
     label: str
     type_name: str
+    group: str
     body: Expr
 
 
@@ -304,11 +322,32 @@ class QueryStatement(_Statement):
 
     label: str
     where: Expr
-    since: Expr | None = None
-    order: tuple[str, bool, bool] | None = None
+    group: str = ""
+    since: DateLit | None = None
+    order: tuple[Name, bool, bool] | None = None
     """Field, descending, nulls last."""
-    order_span: Span | None = None
     limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertStatement(_Statement):
+    """``alert id "Label" where .. cooldown 3m per contract``."""
+
+    label: str
+    where: Expr
+    group: str = ""
+    cooldown: Number | None = None
+    per: Literal["contract", "symbol"] = "contract"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssertStatement(_Statement):
+    """``assert never x``, ``assert x implies y``, ``assert rate x in lo..hi``."""
+
+    kind: Literal["never", "implies", "rate"]
+    left: Expr
+    right: Expr | None = None
+    range: Range | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,5 +363,32 @@ class TestStatement(_Statement):
 
 Statement = (
     Edition | ParamStatement | SetStatement | LetStatement | ChipStatement | FieldStatement | QueryStatement
-    | TestStatement
+    | AlertStatement | AssertStatement | TestStatement
 )  # fmt: skip
+
+
+def bodies(node: Expr | Statement) -> tuple[Expr | SetLit | Range, ...]:
+    """The expressions a statement is made of; an expression is its own."""
+    if not isinstance(node, _Statement):
+        return (node,)
+    parts = (getattr(node, key, None) for key in ("body", "where", "left", "right", "value", "range", "target"))
+    return tuple(part for part in parts if part is not None)
+
+
+def children(node: Expr) -> tuple[Expr, ...]:
+    """The expressions directly below, left to right; those of a range or an inline set stand for it."""
+    match node:
+        case Negate(operand=operand) | Not(operand=operand) | Is(operand=operand) | Like(operand=operand):
+            return (operand,)
+        case Arith(left=left, right=right):
+            return (left, right)
+        case Call(args=args) | And(args=args) | Or(args=args) | Compare(operands=args):
+            return args
+        case In(operand=operand, among=SetLit(items=items)):
+            return (operand, *items)
+        case In(operand=operand, among=Range(low=low, high=high)):
+            return (operand, *(x for x in (low, high) if x is not None))
+        case In(operand=operand):
+            return (operand,)
+        case _:
+            return ()

@@ -9,36 +9,45 @@ of the other side.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from fractions import Fraction
 from typing import Final
 
 from phenix.dsl.core import Arith, Const, Core, Field, Param, Real
+from phenix.dsl.diagnostics import Safety
 from phenix.dsl.source import Span
-from phenix.dsl.types import INT64_MAX, MONEY_SCALE, Kind
+from phenix.dsl.types import INT64_MAX, MONEY_SCALE, REAL, Kind
 
 __all__ = [
     "EXACT",
     "MAX_FACTORS",
     "NUMERIC",
-    "REAL",
+    "WORDS",
     "Operand",
     "Refusal",
     "as_real",
     "decimal_digits",
     "describe",
+    "endless",
     "holds",
     "holds_real",
+    "inexact",
     "is_plain",
     "literal_as",
+    "misfit",
+    "mismatch",
     "overflow",
+    "reach",
     "rescale",
     "shared_unit",
+    "unit",
     "unreal",
 ]
 
 EXACT: Final = frozenset({Kind.INT, Kind.MONEY, Kind.DURATION})
-REAL: Final = frozenset({Kind.RATIO, Kind.PERCENT})
 NUMERIC: Final = EXACT | REAL
+WORDS: Final = frozenset({Kind.ENUM, Kind.SYMBOL})
+"""Opposite these a bare word is a member."""
 _MAX_DIGITS: Final = 12
 MAX_FACTORS: Final = 8
 """Fields stay below 1e15 and differences of doubles above 1e-20, so eight factors stay well within 1e308."""
@@ -47,12 +56,16 @@ _LEAST, _MOST = Fraction(1, 10**12), Fraction(10**15)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why two things cannot meet: diagnostic code, message, help and an offered spelling."""
+    """What is wrong with a value or where two meet; ``offer`` would replace ``over``, else the reported place."""
 
     code: str
     message: str
     help: str = ""
     offer: str | None = None
+    safety: Safety = "unsafe"
+    over: Span | None = None
+    note: str = ""
+    """What stands at the place itself, said behind its carets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,8 @@ class Operand:
     scale: int = 0
     lo: int = -INT64_MAX
     hi: int = INT64_MAX
+    limits: tuple[float, float] | None = None
+    """The declared range of a field or param whose values are doubles, dates or times, in stored units."""
     members: tuple[str, ...] = ()
     literal: Fraction | None = None
     unit: str = ""
@@ -117,30 +132,41 @@ def literal_as(literal: Operand, like: Operand) -> Operand | Refusal:
 
     Exact operands get a scale fine enough to hold it, doubles the nearest double.
     """
-    value, unit = literal.literal, literal.unit
+    value = literal.literal
     assert value is not None and like.kind is not None
-    allowed = {
-        Kind.INT: "", Kind.MONEY: "$", Kind.RATIO: "%", Kind.PERCENT: "%", Kind.DURATION: "s",
-    }.get(like.kind)  # fmt: skip
-    refusal = _refuse(literal, like)
-    if allowed is None or (like.kind is Kind.DURATION and unit != "s" and value != 0):
-        return refusal
-    if unit not in ("", allowed):
+    if (refusal := misfit(literal, like)) is not None:
         return refusal
     if like.kind in REAL:
-        number = value / 100 if like.kind is Kind.RATIO and unit == "%" else value
+        number = value / 100 if like.kind is Kind.RATIO and literal.unit == "%" else value
         if not holds_real(number):
             return unreal(literal.text)
         return replace(literal, kind=like.kind, core=Const(like.kind, float(number)), literal=None)
     digits = decimal_digits(value)
     if digits is None or digits > _MAX_DIGITS:
-        return Refusal("PHX113", f"`{literal.text}` does not end within 12 decimals", "round it, or divide by a ratio")
+        return endless(literal.text)
     base = MONEY_SCALE if like.kind is Kind.MONEY else 0
     scale = max(digits, base)
     scaled = int(value * 10**scale)
+    if abs(scaled) >= INT64_MAX:
+        return overflow(literal.text)
     return replace(
         literal, kind=like.kind, core=Const(like.kind, scaled), scale=scale, lo=scaled, hi=scaled, literal=None
     )
+
+
+def misfit(literal: Operand, like: Operand) -> Refusal | None:
+    """Why a literal is no value of the operand's unit; None where it is one."""
+    units = {Kind.INT: "", Kind.MONEY: "$", Kind.RATIO: "%", Kind.PERCENT: "%", Kind.DURATION: "s"}
+    allowed = units.get(like.kind) if like.kind else None
+    bare_duration = like.kind is Kind.DURATION and literal.unit != "s" and literal.literal != 0
+    if allowed is None or bare_duration or literal.unit not in ("", allowed):
+        return _refuse(literal, like)
+    return None
+
+
+def endless(text: str) -> Refusal:
+    """The refusal of a number that exact arithmetic cannot hold."""
+    return Refusal("PHX113", f"`{text}` does not end within {_MAX_DIGITS} decimals", "round it, or divide by a ratio")
 
 
 def holds_real(value: Fraction) -> bool:
@@ -148,27 +174,72 @@ def holds_real(value: Fraction) -> bool:
     return value == 0 or _LEAST <= abs(value) <= _MOST
 
 
+_WRITTEN: Final = {
+    Kind.DATE: "write a date as 2026-01-16",
+    Kind.TIME: "write a time of day as `09:30 ET`",
+    Kind.TS: "write a point in time as 2026-01-16T14:30:00Z",
+    Kind.MONEY: "write dollars as `250k` or `$2.50`",
+    Kind.PERCENT: "write a percentage as `5%`",
+    Kind.DURATION: "write a duration as `180s` or `3m`; units: ms s m h d",
+}
+_ONE_UNIT: Final = "compare values of one unit"
+
+
 def _refuse(literal: Operand, like: Operand) -> Refusal:
     subject = like.text or "the other side"
     message = f"`{subject}` is {describe(like)}, `{literal.text}` is {describe(literal)}"
-    offer = help_ = None
-    if literal.unit == "s" and like.kind is Kind.MONEY and literal.text.endswith("m"):
-        offer = literal.text[:-1] + "M"
-        help_ = f"write `{offer}` for millions of dollars"
-    elif like.kind is Kind.INT:
-        help_ = f"`{subject}` is a plain count: write a number without a unit"
-    elif like.kind is Kind.DURATION:
-        offer = f"{literal.text}s"
-        help_ = f"write `{offer}` for seconds, or another unit: ms s m h d"
+    offer = None
+    safety: Safety = "unsafe"
+    note = _spelled(literal) if literal.unit == "s" else ""
+    digits = literal.text.removesuffix("m")
+    help_ = _WRITTEN.get(like.kind, "") if like.kind else ""
+    if (
+        literal.unit == "s"
+        and like.kind is Kind.MONEY
+        and digits != literal.text
+        and digits.replace(".", "", 1).isdigit()
+    ):
+        # Premiums are spoken of in millions; no duration can be meant opposite money.
+        offer, safety = f"{digits}M", "safe"
+        help_ = f"write `{offer}` for {digits} million dollars"
     elif literal.unit == "%" and like.kind is Kind.MONEY:
-        help_ = f"a percentage of what? write `{literal.text} * field`"
-    elif like.kind is Kind.DATE:
-        help_ = "write a date as 2026-01-16"
-    elif like.kind is Kind.TIME:
-        help_ = "write a time of day as `09:30 ET`"
-    elif like.kind is Kind.TS:
-        help_ = "write a point in time as 2026-01-16T14:30:00Z"
-    return Refusal("PHX104", message, help_ or "compare values of one unit", offer)
+        help_ = f"a percentage of what? write `{literal.text} * …`"
+    elif literal.unit == "s" and like.kind is Kind.INT and literal.text.removesuffix("d").isdigit():
+        offer = literal.text.removesuffix("d")
+        help_ = f"`{subject}` is a count: write `{offer}`"
+    elif literal.unit == "$" and like.kind in (Kind.INT, Kind.RATIO):
+        offer = literal.text.removeprefix("$")
+        help_ = f"`{subject}` has no unit: write `{offer}`"
+    elif like.kind in (Kind.INT, Kind.RATIO):
+        help_ = f"`{subject}` has no unit: write a plain number"
+    elif like.kind is Kind.DURATION and literal.unit == "" and literal.text[-1:].isdigit():
+        offer = literal.text + ("ms" if subject.endswith("_ms") else "s")
+        help_ = f"say the unit: `{offer}`, or another of ms s m h d"
+    elif like.kind is Kind.SYMBOL:
+        help_ = "write a ticker such as SPY"
+    elif like.kind is Kind.BOOL:
+        help_ = f"ask `{subject}` or `not {subject}`"
+    return Refusal("PHX104", message, help_ or _ONE_UNIT, offer, safety, note=note)
+
+
+def _spelled(literal: Operand) -> str:
+    value = literal.literal
+    assert value is not None
+    for size, name in ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second")):
+        if value and value % size == 0:
+            count = value / size
+            return f"{count} {name}{'' if count == 1 else 's'}"
+    return f"{float(value):g} milliseconds"
+
+
+def mismatch(a: Operand, b: Operand) -> Refusal:
+    """The refusal of two values of different kinds."""
+    message = f"`{a.text}` is {describe(a)}, `{b.text}` is {describe(b)}"
+    if a.kind is Kind.ENUM and b.kind is Kind.ENUM:
+        return Refusal("PHX106", message, "they have different values: compare each with a word of its own")
+    code = "PHX104" if a.kind in NUMERIC and b.kind in NUMERIC else "PHX106"
+    constant = next((x for x, y in ((a, b), (b, a)) if x.kind in _WRITTEN and isinstance(y.core, Const)), None)
+    return Refusal(code, message, _WRITTEN[constant.kind] if constant and constant.kind else _ONE_UNIT)
 
 
 def shared_unit(a: Operand, b: Operand) -> str | None:
@@ -184,7 +255,7 @@ def rescale(operand: Operand, scale: int) -> Operand | Refusal:
         return operand
     factor = 10 ** (scale - operand.scale)
     lo, hi = operand.lo * factor, operand.hi * factor
-    if max(abs(lo), abs(hi)) > INT64_MAX:
+    if max(abs(lo), abs(hi)) >= INT64_MAX:
         return overflow(operand.text)
     node = operand.node
     core: Core
@@ -198,13 +269,13 @@ def rescale(operand: Operand, scale: int) -> Operand | Refusal:
 
 def overflow(text: str) -> Refusal:
     """The refusal of a result that the declared ranges allow to leave 64 bits."""
-    return Refusal("PHX110", f"`{text}` could leave 64 bits" if text else "the result could leave 64 bits",
-                   "use fewer decimals or a smaller factor")  # fmt: skip
+    return Refusal("PHX110", f"`{text}` could leave 64 bits", "use fewer decimals or a smaller factor")
 
 
 def unreal(text: str) -> Refusal:
     """The refusal of a literal too large or too small for arithmetic on doubles."""
-    return Refusal("PHX110", f"`{text}` is no size a double is computed with", "use 1e-12 to 1e15, or zero")
+    return Refusal("PHX110", f"`{text}` is too large or too small to compute with",
+                   "sizes from 1e-12 to 1e15 are fine, and zero")  # fmt: skip
 
 
 def as_real(operand: Operand) -> Operand:
@@ -225,3 +296,44 @@ def is_plain(operand: Operand) -> bool:
 def holds(a: Fraction, op: str, b: Fraction) -> bool:
     """Whether two exact numbers compare so."""
     return {"=": a == b, "!=": a != b, "<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[op]
+
+
+def inexact(double: Operand, exact: Operand, text: str) -> Refusal:
+    """The refusal to multiply or divide what is kept exact by a double."""
+    return Refusal("PHX113", f"`{text}` makes `{exact.text}` inexact: `{double.text}` is {describe(double)}",
+                   "compare each by itself, or use a literal factor")  # fmt: skip
+
+
+def unit(operand: Operand) -> str:
+    """What an operand counts in, for labels."""
+    if operand.literal is not None:
+        return describe(operand)
+    counted = {Kind.MONEY: "money in dollars", Kind.PERCENT: "a percentage in points"}
+    return counted.get(operand.kind or Kind.BOOL) or describe(operand)
+
+
+def reach(operand: Operand) -> str:
+    """The declared range of a field or param, for labels: ``money, $0 to $100,000``."""
+    lo, hi = operand.limits or (operand.lo, operand.hi)
+    return f"{describe(operand)}, {_shown(lo, operand)} to {_shown(hi, operand)}"
+
+
+def _shown(bound: float, operand: Operand) -> str:
+    match operand.kind:
+        case Kind.MONEY:
+            dollars = Fraction(bound) / 10**operand.scale
+            return f"${int(dollars):,}" if dollars.denominator == 1 else f"${float(dollars):,.4f}".rstrip("0")
+        case Kind.DATE:
+            day = int(bound)
+            return f"{day // 10_000}-{day // 100 % 100:02d}-{day % 100:02d}"
+        case Kind.TIME:
+            minutes = int(bound) // 60_000
+            return f"{minutes // 60:02d}:{minutes % 60:02d} ET"
+        case Kind.TS:
+            return date.fromordinal(int(bound) // 86_400_000 + 719_163).isoformat()
+        case Kind.DURATION:
+            return f"{int(bound):,}ms"
+        case Kind.PERCENT:
+            return f"{bound:,.15g}%"
+        case _:
+            return f"{bound:,.15g}" if isinstance(bound, float) else f"{bound:,}"

@@ -1,52 +1,80 @@
-"""Diagnostics as text, with the line and the place underlined."""
+"""Diagnostics as text: the lines they lie in, every place underlined and said."""
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 from phenix.dsl.diagnostics import Diagnostic
-from phenix.dsl.source import Span
+from phenix.dsl.source import Source, Span
 
 __all__ = ["render_text"]
 
-_WIDTH = 160
+_WIDTH: Final = 160
+_SAFETY: Final = {"safe": "safe fix", "unsafe": "unsafe fix", "placeholder": "fix to fill in"}
+
+
+class _Mark(NamedTuple):
+    start: int
+    length: int
+    sign: str
+    text: str
 
 
 def render_text(diagnostic: Diagnostic) -> str:
-    """Several lines: the finding, its position, the line underlined, labels, help."""
+    """Several lines: the finding, its position, each line it speaks of with its places underlined, the help.
+
+    A label at the finding's own place stands behind the carets, others under their dashes.
+    """
     d = diagnostic
-    line, column = d.source.position(d.span.start)
-    out = [f"{d.severity}[{d.name}] {d.code}: {d.message}", f"  {d.source.name}:{line}:{column}"]
-    number = str(line)
-    gutter = " " * len(number)
-    whole = d.source.line(line)
-    # Long lines (a query pasted on one line) are shown around the place.
-    offset = max(0, column - 1 - _WIDTH // 2) if len(whole) > _WIDTH else 0
-    shown = whole[offset : offset + _WIDTH].replace("\t", " ")
-    out.append(f"   {number} | {shown}")
-    here = [label for label in d.labels if d.source.position(label.span.start)[0] == line]
-    marks = [(d.span, "^", "")] + [(label.span, "-", label.text) for label in here]
-    under = [" "] * (len(shown) + 1)
-    for span, mark, _ in reversed(marks):
-        start, length = _columns(d, span, line, offset)
-        for i in range(max(start, 0), min(start + length, len(under))):
-            under[i] = mark
-    out.append(f"   {gutter} | {''.join(under).rstrip()}")
-    for span, _, text in marks[1:]:
-        start, _length = _columns(d, span, line, offset)
-        if 0 <= start < len(shown):
-            out.append(f"   {gutter} | {' ' * start}{text}")
-    for label in d.labels:
-        if label not in here:
-            row, col = d.source.position(label.span.start)
-            out.append(f"   {gutter} = {d.source.name}:{row}:{col}: {label.text}")
+    out = [f"{d.severity}[{d.name}] {d.code}: {d.message}"]
+    own = "; ".join(x.text for x in d.labels if x.source is None and x.span == d.span)
+    others = [x for x in d.labels if x.source is not None or x.span != d.span]
+    places: dict[tuple[str, int], tuple[Source, list[tuple[Span, str, str]]]] = {}
+    for source, span, sign, text in (
+        (d.source, d.span, "^", own), *((x.source or d.source, x.span, "-", x.text) for x in others)
+    ):  # fmt: skip
+        line, _ = source.position(span.start)
+        places.setdefault((source.name, line), (source, []))[1].append((span, sign, text))
+    width = max(len(str(line)) for _, line in places)
+    before = None
+    for (name, line), (source, marks) in places.items():
+        if before != name:
+            _, column = source.position(marks[0][0].start)
+            out.append(f"  {name}:{line}:{column}")
+        out += _excerpt(source, line, marks, width)
+        before = name
     if d.help:
-        safety = "" if d.fix is None else ("   [safe fix]" if d.fix.safe else "   [fix]")
-        out.append(f"   help: {d.help}{safety}")
+        out.append(f"   help: {d.help}" + (f"   [{_SAFETY[d.fix.safety]}]" if d.fix else ""))
     return "\n".join(out)
 
 
-def _columns(d: Diagnostic, span: Span, line: int, offset: int) -> tuple[int, int]:
-    row, column = d.source.position(span.start)
-    end_row, end_column = d.source.position(span.end)
-    start = column - 1 - offset if row == line else 0
-    end = end_column - 1 - offset if end_row == line else len(d.source.line(line)) - offset
-    return start, max(1, end - start)
+def _excerpt(source: Source, line: int, places: list[tuple[Span, str, str]], width: int) -> list[str]:
+    whole = source.line(line)
+    _, column = source.position(places[0][0].start)
+    # Long lines (a query pasted on one line) are shown around the place.
+    offset = max(0, column - 1 - _WIDTH // 2) if len(whole) > _WIDTH else 0
+    shown = whole[offset : offset + _WIDTH].replace("\t", " ")
+    marks = [_mark(source, span, line, offset, len(shown), sign, text) for span, sign, text in places]
+    under = [" "] * (len(shown) + 1)
+    for start, length, sign, _ in reversed(marks):
+        for i in range(max(start, 0), min(start + length, len(under))):
+            under[i] = sign
+    beside = marks[0].text if marks[0].start >= max(m.start for m in marks) else ""
+    gutter = f"   {' ' * width} | "
+    out = [f"   {line:>{width}} | {shown}", f"{gutter}{''.join(under).rstrip()} {beside}".rstrip()]
+    hanging = sorted({m.start: m for m in marks if m.text and m.text != beside and 0 <= m.start < len(under)}.values())
+    while hanging:
+        last = hanging.pop()
+        bars = [" "] * last.start
+        for mark in hanging:
+            bars[mark.start] = "|"
+        out.append(f"{gutter}{''.join(bars)}{last.text}")
+    return out
+
+
+def _mark(source: Source, span: Span, line: int, offset: int, width: int, sign: str, text: str) -> _Mark:
+    _, column = source.position(span.start)
+    end_row, end_column = source.position(span.end)
+    start = column - 1 - offset
+    end = end_column - 1 - offset if end_row == line else width
+    return _Mark(start, max(1, end - start), sign, text)

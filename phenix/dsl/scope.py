@@ -13,14 +13,14 @@ from phenix.dsl.types import Catalog, Kind, Type, Value
 
 __all__ = ["Defined", "ParamInfo", "Scope"]
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Defined(Generic[T]):
+class Defined(Generic[T_co]):
     """A statement and the text it stands in."""
 
-    node: T
+    node: T_co
     source: Source
 
 
@@ -34,6 +34,8 @@ class ParamInfo:
     exact: Fraction | None
     """The number as written: money in dollars, percent in points."""
     doc: str
+    defined: Defined[n.ParamStatement] | None = field(default=None, compare=False, repr=False)
+    """Where it is declared; None for one that no text declares."""
 
     @property
     def kind(self) -> Kind:

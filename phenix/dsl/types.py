@@ -3,24 +3,7 @@
 The language knows text and types only. What a field *means* is the host's business: it passes a
 :class:`Catalog` and reads back trees that name the fields.
 
-Every value has one stored representation, the same on every target:
-
-=========  =======================================  ========================
-type       stored as                                literal
-=========  =======================================  ========================
-bool       ``bool`` (0/1 in SQL)                    ``true``
-int        ``int``                                  ``500``, ``1k``
-money      ``int``, ten-thousandths of a dollar     ``$2.11``, ``250k``
-ratio      IEEE double                              ``0.65``
-percent    IEEE double, in points                   ``5%``, ``5``
-enum       ``str``, one of the members              a bare word
-symbol     ``str``, upper case                      a bare word
-text       ``str``                                  ``"AA"``
-date       ``int``, YYYYMMDD, New York              ``2026-01-16``
-time       ``int``, ms of the New York day          ``09:30 ET``
-ts         ``int``, UTC milliseconds since 1970     ``2026-01-16T14:30:00Z``
-duration   ``int``, milliseconds                    ``180s``, ``3m``
-=========  =======================================  ========================
+Every value has one stored representation, the same on every target: :data:`FORMS`.
 """
 
 from __future__ import annotations
@@ -28,9 +11,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
-__all__ = ["INT64_MAX", "MONEY_SCALE", "Catalog", "CatalogField", "Kind", "Type", "Value"]
+__all__ = [
+    "FORMS",
+    "INT64_MAX",
+    "MONEY_SCALE",
+    "REAL",
+    "TEXTUAL",
+    "UNORDERED",
+    "Catalog",
+    "CatalogField",
+    "Form",
+    "Kind",
+    "Type",
+    "Value",
+]
 
 MONEY_SCALE: Final = 4
 """Decimal digits kept of a dollar: money is stored in units of 10**-4 dollars."""
@@ -59,6 +55,39 @@ class Kind(StrEnum):
     DURATION = "duration"
 
 
+class Form(NamedTuple):
+    """How values of a kind are kept, and how they are written."""
+
+    stored: str
+    literals: tuple[str, ...]
+
+
+FORMS: Final[Mapping[Kind, Form]] = {
+    Kind.BOOL: Form("true or false, 1 and 0 in SQL", ("true", "false")),
+    Kind.INT: Form("a whole number", ("500", "1k")),
+    Kind.MONEY: Form("a whole number of ten-thousandths of a dollar", ("$2.11", "250k", "1.5M")),
+    Kind.RATIO: Form("a double", ("0.65", "65%")),
+    Kind.PERCENT: Form("a double, in points", ("5%", "5", "50bp")),
+    Kind.ENUM: Form("one of the members", ("CALL",)),
+    Kind.SYMBOL: Form("text in capitals", ("AAPL",)),
+    Kind.TEXT: Form("text", ('"AA"',)),
+    Kind.DATE: Form("a New York date, YYYYMMDD", ("2026-01-16",)),
+    Kind.TIME: Form("ms of the New York day", ("09:30 ET",)),
+    Kind.TS: Form("UTC ms since 1970", ("2026-01-16T14:30:00Z",)),
+    Kind.DURATION: Form("ms", ("180s", "3m", "2h")),
+}
+
+
+REAL: Final = frozenset({Kind.RATIO, Kind.PERCENT})
+"""Kinds stored as doubles."""
+
+TEXTUAL: Final = frozenset({Kind.ENUM, Kind.SYMBOL, Kind.TEXT})
+"""Kinds stored as text."""
+
+UNORDERED: Final = TEXTUAL | {Kind.BOOL}
+"""Kinds that are equal or not, and never less."""
+
+
 @dataclass(frozen=True, slots=True)
 class Type:
     """A kind with its declared range (stored units, inclusive) or its enum members."""
@@ -82,6 +111,14 @@ class CatalogField(Protocol):
     def doc(self) -> str: ...
     @property
     def filterable(self) -> bool: ...
+    @property
+    def aliases(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def noun(self) -> str: ...
+    @property
+    def says(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ bits. A missing value is null. ``cancelled`` is judged as of the reader's seq.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,8 +18,21 @@ from phenix.dsl.types import MONEY_SCALE, Kind
 from phenix.engine.enrich.conditions import condition
 from phenix.engine.flow import BY_NAME, FIELDS, INDEX, STORED, Row
 
-__all__ = ["ROW_KEYS", "Encoder", "date_text", "et_text", "json_value", "row_id", "ts_text"]
+__all__ = [
+    "ROW_ID",
+    "ROW_KEYS",
+    "Encoder",
+    "converter",
+    "date_text",
+    "et_text",
+    "json_value",
+    "row_id",
+    "row_key",
+    "ts_text",
+]
 
+ROW_ID: Final = re.compile(r"([0-9a-f]{11})-([0-9a-f]{16})", re.IGNORECASE)
+"""Exchange time and identity hash, hexadecimal."""
 _DOLLAR: Final = 10**MONEY_SCALE
 _CACHE: Final = 4096
 """Entries kept of a memo before it is emptied: seconds of a day and chip sets repeat, then move on."""
@@ -31,6 +45,12 @@ _SET, _KNOWN, _CANCELLED = INDEX["chips_set"], INDEX["chips_known"], INDEX["canc
 def row_id(trade_ts_utc: int, trade_id: int) -> str:
     """The id of a row in every API: exchange time and identity hash, hexadecimal."""
     return f"{trade_ts_utc:011x}-{trade_id:016x}"
+
+
+def row_key(id_: str) -> tuple[int, int] | None:
+    """Exchange time and identity hash from such an id, in any case; None for what is none."""
+    match = ROW_ID.fullmatch(id_)
+    return (int(match[1], 16), int(match[2], 16)) if match else None
 
 
 _seconds: dict[int, str] = {}
@@ -74,9 +94,14 @@ _CONVERTERS: Final[dict[Kind, Callable[[Any], Any]]] = {
 }
 
 
+def converter(name: str) -> Callable[[Any], Any] | None:
+    """How a known value of a field is put into the units of the API; None where it is in them."""
+    return _CONVERTERS.get(BY_NAME[name].type.kind)
+
+
 def json_value(name: str, value: Any) -> Any:
     """A stored value of a field in the units of the API; None stays None."""
-    convert = _CONVERTERS.get(BY_NAME[name].type.kind)
+    convert = converter(name)
     return value if value is None or convert is None else convert(value)
 
 

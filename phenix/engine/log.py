@@ -14,129 +14,45 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
-from phenix.engine.flow import INDEX, Row
-from phenix.engine.predicate import Predicate
-from phenix.engine.query.plan import CANCEL_FIELDS
-from phenix.engine.store.base import Reader, StoreError
+from phenix.engine.durations import Durations
+from phenix.engine.flow import INDEX
+from phenix.engine.groups import Groups
+from phenix.engine.store.base import Problem, Reader, StoreError
+from phenix.engine.watch import Batch, Watch, read_batch
 
-__all__ = ["Batch", "Event", "Kind", "Log", "Step", "Subscription", "Watch", "read_batch"]
+__all__ = ["Log", "Subscription"]
 
-_SEQ: Final = INDEX["seq"]
-_RECORD: Final = INDEX["cancel_record"]
-_CANCELLED: Final = INDEX["cancelled_seq"]
-_POLL_S: Final = 0.01
+_ENRICHED_AT: Final = INDEX["enriched_at_utc"]
+_POLL_S: Final = 0.005
 _RETRY_S: Final = 1.0
-_BATCH_ROWS: Final = 1000
+_REST_S: Final = 0.1
+_TAIL_ROWS: Final = 4000
 _QUEUE_ROWS: Final = 20_000
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One seq of the log: its row, and the row it takes back when it is a cancel that found one."""
-
-    seq: int
-    row: Row
-    original: Row | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Every step in (after, upto].
-
-    ``encoded`` is where a stream keeps the text of an event, so that it is made once for all
-    subscribers. ``replayed`` says that the subscriber was too slow and these are read again.
-    """
-
-    after: int
-    upto: int
-    steps: tuple[Step, ...] = ()
-    replayed: bool = False
-    encoded: dict[tuple[str, int], bytes] = field(default_factory=dict, compare=False, repr=False)
-
-    def since(self, position: int) -> Batch:
-        """The part of it after a seq."""
-        if position <= self.after:
-            return self
-        return replace(self, after=position, steps=tuple(step for step in self.steps if step.seq > position))
-
-
-def read_batch(reader: Reader, after: int, upto: int | None = None, limit: int = _BATCH_ROWS) -> Batch:
-    """The next steps after a seq, at most ``limit`` and none beyond ``upto``. Raises StoreError."""
-    rows = reader.rows_after(after, limit)
-    full = len(rows) == limit
-    if upto is not None and rows and rows[-1][_SEQ] > upto:
-        rows, full = [row for row in rows if row[_SEQ] <= upto], False
-    last = rows[-1][_SEQ] if rows else after
-    if not full and upto is not None:
-        last = max(last, upto)
-    taken_back = {}
-    if any(row[_RECORD] for row in rows):
-        taken_back = {row[_CANCELLED]: row for row in reader.cancelled_between(after, last)}
-    return Batch(after, last, tuple(Step(row[_SEQ], row, taken_back.get(row[_SEQ])) for row in rows))
-
-
-class Kind(StrEnum):
-    """What an event does to the row it carries."""
-
-    UPDATED = "flow.updated"
-    RETRACTED = "flow.retracted"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What one seq means to one subscriber.
-
-    ``row`` is the print (for a retraction the original), ``record`` the cancel record where the
-    subscriber's filter matches that as well. There is at most one event a seq, so a seq is a place
-    to resume from.
-    """
-
-    seq: int
-    kind: Kind
-    row: Row
-    record: Row | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """A filter on the log, judged at each seq as of that seq.
-
-    Cancel records and prints already taken back are left out unless ``include_cancelled`` is set or
-    the filter reads them; a print that matched before its cancel is retracted at the cancel's seq.
-    """
-
-    predicate: Predicate
-    include_cancelled: bool = False
-
-    def event(self, step: Step) -> Event | None:
-        """What a step means to this filter."""
-        matches = self.predicate.matches
-        reads = self.predicate.reads
-        shown = self.include_cancelled or not step.row[_RECORD] or bool(CANCEL_FIELDS & reads)
-        here = shown and matches(step.row, step.seq)
-        original = step.original
-        if original is not None:
-            record = step.row if here else None
-            if matches(original, step.seq - 1):
-                return Event(step.seq, Kind.RETRACTED, original, record)
-            if "cancelled" in reads and matches(original, step.seq):
-                return Event(step.seq, Kind.UPDATED, original, record)
-        return Event(step.seq, Kind.UPDATED, step.row) if here else None
+def _read_again(reader: Reader, after: int, upto: int) -> Batch:
+    """As :func:`read_batch`, missing nothing: raises StoreError when rows after the seq were removed, too."""
+    batch = read_batch(reader, after, upto)
+    if after < reader.removed_upto():  # asked last, so that a removal under way is not missed
+        raise StoreError(Problem.MISSING, f"rows after seq {after} were removed from the store")
+    return batch
 
 
 class Subscription:
     """One subscriber's way through the log; ``position`` is the last seq it was given."""
 
-    def __init__(self, log: Log, position: int, queue_rows: int) -> None:
+    def __init__(self, log: Log, position: int, queue_rows: int, watch: Watch | None, version: str) -> None:
         self.position = position
-        self.overflows = 0
+        self.watch = watch
+        self._key = watch.key if watch else None
+        self._version = version
         self._log = log
         self._bound = queue_rows
         self._queue: deque[Batch] = deque()
@@ -170,7 +86,7 @@ class Subscription:
         elif self.position < (upto := self._queue[0].after if self._queue else self._log.position):
             after, behind = self.position, self._behind
             self._behind = False
-            batch = await self._log.read(lambda reader: read_batch(reader, after, upto))
+            batch = await self._log.read(lambda reader: _read_again(reader, after, upto))
             if behind:
                 batch = replace(batch, replayed=True)
         else:
@@ -182,20 +98,55 @@ class Subscription:
         return bool(self._queue) or self.position < self._log.position or self._log.closed
 
     def offer(self, batch: Batch) -> None:
-        """Queue what the tail read; over the bound the queue is given up, to be read again from the store."""
+        """Queue what the tail read; over the bound the queue is given up, to be read again from the store.
+
+        What is known to mean nothing to the subscriber's watch does not wake it.
+        """
+        known = self._key is not None and batch.version in ("", self._version)
+        if known and batch.matched.get(self._key) == ():  # type: ignore[arg-type] # it is known
+            self._pass_over(batch)
+            return
         if self._rows + len(batch.steps) > self._bound and self._queue:
             self.skip()
             self._behind = True
-            self.overflows += 1
+            self._log.overflows += 1
         self._queue.append(batch)
         self._rows += len(batch.steps)
         self._wake.set()
+
+    def _pass_over(self, batch: Batch) -> None:
+        after = batch.after
+        if self._queue and not self._queue[-1].steps:  # one such batch in a row is enough
+            after = self._queue.pop().after
+        if not self._queue and self.position >= after:
+            self.position = max(self.position, batch.upto)
+        else:
+            self._queue.append(Batch(after, batch.upto))
 
     def skip(self) -> None:
         """Give up the queue."""
         self._queue.clear()
         self._rows = 0
         self._wake.set()
+
+    def follow(self, watch: Watch, version: str) -> None:
+        """Go on with another watch, for rows tagged by a rule version."""
+        self._log.leave(self)
+        self.watch, self._key, self._version = watch, watch.key, version
+        self._log.join(self)
+
+    def jump(self, position: int) -> None:
+        """Go on after a later seq, not sending what is between."""
+        self.position = max(self.position, position)
+
+    def wake(self) -> None:
+        """Let who waits for the next batch look around: an empty one comes if there is none."""
+        self._wake.set()
+
+    def sent(self, batch: Batch, rows: int) -> None:
+        """Count rows of a batch that the subscriber was sent."""
+        took = (time.time() - batch.published_at) * 1000 if batch.published_at else 0.0
+        self._log.sent.add(took, rows)
 
     def close(self) -> None:
         """Leave the log."""
@@ -206,7 +157,10 @@ class Log:
     """Tails a store for subscribers.
 
     ``open_reader`` opens the tail's own connection, on its own thread; ``read`` runs a function with
-    some reader on another thread. ``position`` is the last seq published.
+    some reader on another thread. ``groups`` match what was read before it is published; ``also`` is given it on the
+    tail's thread. ``position`` is the last seq published, ``overflows`` how often a queue was given up; ``published``
+    is how long rows took from their enrichment to being offered, ``sent`` from there to each subscriber (0 for those
+    it read itself).
     """
 
     def __init__(
@@ -214,6 +168,8 @@ class Log:
         open_reader: Callable[[], Reader],
         read: Callable[[Callable[[Reader], Batch]], Awaitable[Batch]],
         *,
+        groups: Groups | None = None,
+        also: Callable[[Batch], None] | None = None,
         poll_s: float = _POLL_S,
         queue_rows: int = _QUEUE_ROWS,
     ) -> None:
@@ -221,11 +177,16 @@ class Log:
         self.position = 0
         self.closed = False
         self.failure = ""
+        self.overflows = 0
+        self.published, self.sent = Durations(), Durations()
+        self._groups = groups or Groups()
+        self._also = also
         self._open_reader = open_reader
         self._poll_s = poll_s
         self._queue_rows = queue_rows
         self._subscriptions: set[Subscription] = set()
         self._stop = threading.Event()
+        self._delivered = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self._tailed = 0
@@ -242,15 +203,34 @@ class Log:
         self._thread = threading.Thread(target=self._tail, name="phenix-tail", daemon=True)
         self._thread.start()
 
-    def subscribe(self, position: int | None = None) -> Subscription:
-        """Follow from after ``position``; from now when it is None."""
-        subscription = Subscription(self, self.position if position is None else position, self._queue_rows)
-        self._subscriptions.add(subscription)
+    def subscribe(self, position: int | None = None, watch: Watch | None = None, version: str = "") -> Subscription:
+        """Follow from after ``position``; from now when it is None.
+
+        Rows tagged by rule ``version`` that mean nothing to ``watch`` are passed over.
+        """
+        at = self.position if position is None else position
+        subscription = Subscription(self, at, self._queue_rows, watch, version)
+        self.join(subscription)
         return subscription
+
+    def join(self, subscription: Subscription) -> None:
+        """Publish to a subscription."""
+        self._subscriptions.add(subscription)
+        if subscription.watch is not None:
+            self._groups.join(subscription.watch)
+
+    def wake(self) -> None:
+        """Wake every subscription."""
+        for subscription in self._subscriptions:
+            subscription.wake()
 
     def leave(self, subscription: Subscription) -> None:
         """Forget a subscription; forgetting it twice is fine."""
-        self._subscriptions.discard(subscription)
+        if subscription not in self._subscriptions:
+            return
+        self._subscriptions.remove(subscription)
+        if subscription.watch is not None:
+            self._groups.leave(subscription.watch)
 
     async def close(self) -> None:
         """End every subscription, then the tail; closing twice is fine."""
@@ -258,6 +238,7 @@ class Log:
         for subscription in self._subscriptions:
             subscription.skip()
         self._stop.set()
+        self._delivered.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
 
@@ -268,6 +249,7 @@ class Log:
                 subscription.offer(batch)
             else:
                 subscription.skip()  # nobody was there when it was read: the newcomer reads it from the store
+        self._loop.call_soon(self._delivered.set)  # after everyone just woken
 
     def _tail(self) -> None:
         while not self._stop.is_set():
@@ -289,25 +271,46 @@ class Log:
             self._stop.wait(_RETRY_S)
 
     def _follow(self, reader: Reader) -> None:
-        """Hand every commit to the loop until told to stop. ``_tailed`` belongs to this thread."""
-        news = True
-        while not self._stop.is_set():
-            if not news:
-                self._stop.wait(self._poll_s)
-                news = reader.changed()
+        """Hand every commit to the loop until told to stop. ``_tailed`` belongs to this thread.
+
+        After a batch it rests as long as the loop took to deliver it: the more there is to send, the more is sent at
+        once, and the loop keeps time for others.
+        """
+        news, rest_s = True, 0.0
+        while not self._stop.wait(rest_s):
+            rest_s = self._poll_s
+            if not (news or reader.changed()):
                 continue
             news = False
             if self._subscriptions:
-                batch = read_batch(reader, self._tailed)
+                batch = read_batch(reader, self._tailed, limit=_TAIL_ROWS)
+                self._groups.match(batch)
+                batch = self._published(batch)
                 news = batch.upto > self._tailed  # there may be more than one batch of it
+                begun = time.monotonic()
                 self._hand_over(batch, whole=True)
+                took = time.monotonic() - begun
+                if self._also is not None:
+                    self._also(batch)
+                rest_s = 0.0 if len(batch.steps) == _TAIL_ROWS else min(max(self._poll_s, took), _REST_S)
             else:
                 self._hand_over(Batch(self._tailed, max(self._tailed, reader.watermark())), whole=False)
             self.failure = ""
 
+    def _published(self, batch: Batch) -> Batch:
+        """The batch as it is offered now."""
+        now = time.time()
+        for enriched_at, rows in Counter(step.row[_ENRICHED_AT] for step in batch.steps).items():
+            self.published.add(now * 1000 - enriched_at, rows)
+        return replace(batch, published_at=now)
+
     def _hand_over(self, batch: Batch, *, whole: bool) -> None:
+        """Publish a batch on the loop, and wait until those it woke have run."""
         if batch.upto == self._tailed:
             return
         self._tailed = batch.upto
+        self._delivered.clear()
         with contextlib.suppress(RuntimeError):  # the loop ended without closing the log: nobody is left to tell
             self._loop.call_soon_threadsafe(self._publish, batch, whole)
+            while not self._delivered.wait(_RETRY_S) and not self._stop.is_set():
+                pass

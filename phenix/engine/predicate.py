@@ -8,13 +8,16 @@ from typing import Any
 
 from phenix.dsl import core as c
 from phenix.dsl import nodes as n
-from phenix.dsl.compiler import Condition, compile_condition
+from phenix.dsl.compiler import compile_condition
 from phenix.dsl.diagnostics import Diagnostic, has_errors
+from phenix.dsl.passes import normalize
 from phenix.dsl.printer import print_expression
+from phenix.dsl.program import Condition
 from phenix.dsl.source import Source, Span
 from phenix.engine.bundle import Bundle
 from phenix.engine.flow import BY_NAME, INDEX, Row
 from phenix.engine.targets.row import Names, true_rail
+from phenix.engine.targets.sql import Lowered
 from phenix.engine.targets.sqlite import SqliteTarget
 
 __all__ = ["Predicate", "compile_predicate"]
@@ -27,15 +30,18 @@ class Predicate:
     text: str
     """Canonical rule text; empty when nothing filters."""
     core: c.Core
+    """In normal form."""
+    checked: c.Core
+    """As the checker gave it."""
     reads: frozenset[str]
     """Fields the filter names, macros expanded."""
-    _bundle: Bundle
+    bundle: Bundle
+    _where: Lowered
     _matches: Callable[[Row, int], Any]
 
     def sql(self, as_of: int) -> tuple[str, tuple[Any, ...]]:
         """``(text, parameters)`` for a WHERE clause over the aliases ``t`` and ``e``."""
-        target = SqliteTarget(lambda name: BY_NAME[name].sql, self._bundle.bits.__getitem__, self._bundle.params, as_of)
-        return target.where(self.core)
+        return self._where.text, self._where.bind(self.bundle.params, as_of)
 
     def matches(self, row: Row, as_of: int) -> bool:
         """Whether a stored row matches, read as of a seq."""
@@ -56,12 +62,13 @@ def compile_predicate(parts: Sequence[tuple[str, str]], bundle: Bundle) -> Predi
             whole.append(condition)
     if has_errors(found):
         return tuple(found)
-    args = [x for w in whole for x in (w.core.args if isinstance(w.core, c.And) else (w.core,))]
-    core = c.TRUE if not args else args[0] if len(args) == 1 else c.And(tuple(args))
+    named = c.And(tuple(w.core for w in whole))
+    core = normalize(named)
     nodes = [x for w in whole for x in (w.node.args if isinstance(w.node, n.And) else (w.node,))]
     text = print_expression(n.And(span=Span(0, 0), args=tuple(nodes))) if len(nodes) > 1 else (
         print_expression(nodes[0]) if nodes else "")  # fmt: skip
-    return Predicate(text, core, c.reads(core), bundle, _matcher(core, bundle))
+    where = SqliteTarget(lambda name: BY_NAME[name].sql, bundle.bits.__getitem__).where(named)
+    return Predicate(text, core, named, c.reads(named), bundle, where, _matcher(core, bundle))
 
 
 def _matcher(core: c.Core, bundle: Bundle) -> Callable[[Row, int], Any]:

@@ -33,6 +33,8 @@ class Summary:
     open_interest: int = 0
     unmatched_cancels: int = 0
     seconds: float = 0.0
+    cpu: dict[str, float] = field(default_factory=dict)
+    """CPU seconds of this process by stage; ``receive`` is all that is not the recorder's, files read here included."""
 
     @property
     def rate(self) -> float:
@@ -53,7 +55,7 @@ class Progress:
 def import_parts(parts: Iterator[Part], recorder: Recorder, tell: Callable[[Progress], None]) -> Summary:
     """Store and enrich every part; raises StoreError and what reading raises, with all before it safely stored."""
     summary = Summary()
-    started = time.perf_counter()
+    started, cpu_before = time.perf_counter(), time.thread_time()
     summary.caught_up = recorder.catch_up()
     for part in parts:
         now = now_utc()
@@ -68,9 +70,9 @@ def import_parts(parts: Iterator[Part], recorder: Recorder, tell: Callable[[Prog
             stream=IMPORT,
             watermark=f"{part.phase} {part.done} of {part.total}",
         )
-        appended = recorder.record(batch)
-        summary.stored += len(appended.rows)
-        summary.duplicates += appended.duplicates
+        recorded = recorder.record(batch)
+        summary.stored += len(recorded.rows)
+        summary.duplicates += recorded.duplicates
         summary.quotes += len(part.quotes)
         summary.open_interest += len(part.interest)
         summary.dead_letters.update(reason for _, reason, _, _ in part.letters)
@@ -78,4 +80,6 @@ def import_parts(parts: Iterator[Part], recorder: Recorder, tell: Callable[[Prog
         tell(Progress(part.phase, part.done, part.total, summary.seconds))
     summary.read = summary.stored + summary.duplicates + sum(summary.dead_letters.values())
     summary.unmatched_cancels = recorder.unmatched_cancels
+    received = time.thread_time() - cpu_before - sum(recorder.cpu.values())
+    summary.cpu = {"receive": received, **recorder.cpu}
     return summary

@@ -1,24 +1,67 @@
-"""What must be true before prints can be taken: the terminal answers, is connected, and lists options."""
+"""What must be true before prints can be taken, what it is called when it is not, and the report of a run."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from phenix.ingest.terminal.client import Terminal, TerminalError
 
-__all__ = ["HEALTH_TIMEOUT", "Check", "Report", "preflight", "wait_healthy"]
+__all__ = [
+    "CONFIG",
+    "DOWNLOAD_FAILED",
+    "FAILURES",
+    "HEALTH_TIMEOUT",
+    "MISSING_CREDS",
+    "PORT_IN_USE",
+    "Check",
+    "Endpoint",
+    "Failure",
+    "Report",
+    "check_credentials",
+    "exit_of",
+    "healthy",
+    "preflight",
+    "read_credentials",
+    "wait_healthy",
+]
 
+MISSING_CREDS: Final = "MON86_ERR_MISSING_CREDS"
+CONFIG: Final = "MON86_ERR_CONFIG"
+PORT_IN_USE: Final = "MON86_ERR_PORT_IN_USE"
+DOWNLOAD_FAILED: Final = "MON86_ERR_DOWNLOAD_FAILED"
 HEALTH_TIMEOUT: Final = "MON86_ERR_HEALTH_TIMEOUT"
+
+
+class Failure(NamedTuple):
+    """A kind of failure: the exit status of a command that ends with it, and when that is."""
+
+    exit: int
+    when: str
+
+
+FAILURES: Final[dict[str, Failure]] = {
+    MISSING_CREDS: Failure(10, "The credentials file is not there, cannot be read, or is not an email and a password."),
+    CONFIG: Failure(
+        11, "A setting cannot be used: unknown, malformed, or naming what is not there (Java, the universe)."
+    ),
+    PORT_IN_USE: Failure(12, "The terminal's port is open, and what answers there is not a connected terminal."),
+    DOWNLOAD_FAILED: Failure(13, "There is no terminal jar and no address to fetch one, or what came is no jar."),
+    HEALTH_TIMEOUT: Failure(14, "The terminal ended, or was not connected in time."),
+}
+"""By code, in the order they are looked for; docs/preflight.md is generated from this table."""
+
 _CONNECTED: Final = "CONNECTED"
 _LOOK_EVERY_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at; ``code`` names the failure, empty when there is none."""
+    """One thing looked at; ``code`` names the failure, empty where it has no name of its own."""
 
     name: str
     ok: bool
@@ -27,44 +70,116 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """Every check of a run, in order; the first failure ends it."""
+class Endpoint:
+    """A request as it was made and answered: its URL, status, columns, and what the subscription says to it.
 
-    checks: tuple[Check, ...]
+    ``result`` is ``data``, ``no data``, ``refused`` or ``error``; ``rows`` counts those looked at.
+    """
+
+    name: str
+    url: str
+    status: int
+    result: str
+    columns: tuple[str, ...]
+    rows: int
+    detail: str
+    ms: float
+
+
+@dataclass(slots=True)
+class Report:
+    """Every check of a run in order, and the endpoints asked."""
+
+    checks: list[Check] = field(default_factory=list)
+    endpoints: list[Endpoint] = field(default_factory=list)
+    pid: int | None = None
+
+    def add(self, check: Check) -> bool:
+        """Take a check; whether it passed."""
+        self.checks.append(check)
+        return check.ok
 
     @property
     def ok(self) -> bool:
-        """Whether prints can be taken."""
+        """Whether every check passed."""
         return all(check.ok for check in self.checks)
+
+    @property
+    def failed(self) -> Check | None:
+        """The first check that did not pass."""
+        return next((check for check in self.checks if not check.ok), None)
 
     def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {"ok": self.ok, "checks": [asdict(check) for check in self.checks]}
+        failed = self.failed
+        report: dict[str, Any] = {
+            "ok": self.ok,
+            "code": failed.code if failed else "",
+            "checks": [asdict(check) for check in self.checks],
+        }
+        if self.endpoints:
+            report["endpoints"] = [asdict(endpoint) for endpoint in self.endpoints]
+        return report | ({"pid": self.pid} if self.pid is not None else {})
+
+
+def exit_of(check: Check) -> int:
+    """The exit status a failed check stands for: its own, or that of a command that could not run."""
+    return FAILURES[check.code].exit if check.code else 2
+
+
+def read_credentials(path: Path) -> tuple[str, str] | str:
+    """Email and password of a file's first two lines, or what is wrong with it; never a word of what it holds."""
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except FileNotFoundError:
+        return f"{path} is not there: write the account's email on its first line and the password on its second"
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{path} cannot be read: {error.strerror if isinstance(error, OSError) else 'it is not UTF-8 text'}"
+    email, password = (line.strip() for line in (*lines, "", "")[:2])
+    if "@" not in email or not password:
+        return f"{path} holds no credentials: the account's email belongs on its first line, the password on its second"
+    return email, password
+
+
+def check_credentials(path: Path) -> Check:
+    """Whether the terminal can log in with the file, as far as can be seen without trying."""
+    found = read_credentials(path)
+    if isinstance(found, str):
+        return Check("credentials", False, found, MISSING_CREDS)
+    return Check("credentials", True, f"{path} holds an email and a password")
+
+
+async def healthy(terminal: Terminal, path: str) -> str:
+    """Empty when the terminal is connected, else the word it answers or why it does not."""
+    try:
+        word = await terminal.status(path)
+    except TerminalError as error:
+        return str(error)
+    return "" if word == _CONNECTED else f"it answers {word[:60]!a}"
 
 
 async def wait_healthy(terminal: Terminal, path: str, timeout_s: float) -> Check:
     """Ask the terminal's health until it is connected or the time is over."""
     until = time.monotonic() + timeout_s
-    while True:
-        try:
-            word = await terminal.status(path)
-        except TerminalError as error:
-            word = str(error)
-        if word == _CONNECTED:
-            return Check("terminal", True, "the terminal is connected")
+    while word := await healthy(terminal, path):
         if time.monotonic() + _LOOK_EVERY_S > until:
-            detail = f"the terminal is not connected after {timeout_s:g} s: {word}; start it, or `phenix terminal`"
+            detail = (
+                f"the terminal is not connected after {timeout_s:g} s: {word};"
+                " start it with `phenix bootstrap`, or a stand-in with `phenix terminal`"
+            )
             return Check("terminal", False, detail, HEALTH_TIMEOUT)
         await asyncio.sleep(_LOOK_EVERY_S)
+    return Check("terminal", True, "the terminal is connected")
 
 
-async def preflight(terminal: Terminal, path: str, timeout_s: float) -> Report:
-    """Look at everything ``phenix ingest`` needs of the terminal."""
-    checks = [await wait_healthy(terminal, path, timeout_s)]
-    if checks[0].ok:
-        try:
-            roots = await terminal.option_symbols()
-            checks.append(Check("option lists", bool(roots), f"{len(roots)} option roots"))
-        except TerminalError as error:
-            checks.append(Check("option lists", False, str(error)))
-    return Report(tuple(checks))
+async def preflight(terminal: Terminal, path: str, timeout_s: float, first: Sequence[Check] = ()) -> Report:
+    """Look at what ``phenix ingest`` needs, ``first`` before all else; the first failure ends it."""
+    report = Report([*first])
+    if report.failed or not report.add(await wait_healthy(terminal, path, timeout_s)):
+        return report
+    try:
+        roots = await terminal.option_symbols()
+        report.add(Check("option lists", bool(roots), f"{len(roots)} option roots"))
+    except TerminalError as error:
+        report.add(Check("option lists", False, str(error)))
+    return report

@@ -25,11 +25,13 @@ from phenix.ingest.files import Line, TradeFiles, open_table
 from phenix.ingest.inputs import InterestBook, SpotBook
 from phenix.ingest.layout import OPEN_INTEREST, TRADE_QUOTE, UNDERLYING, LayoutError
 from phenix.ingest.normalize import INTEREST_LIMIT, PRICE_LIMIT, Normalizer, RawRow, Refusal
-from phenix.ingest.values import Contracts, HalfEvenMoney, Minutes, Money, Seconds
+from phenix.ingest.prints import PrintReader
+from phenix.ingest.values import Contracts, HalfEvenMoney, Minutes, Seconds
 
 __all__ = ["Part", "Sources", "check_sources", "read_parts", "read_parts_apart"]
 
-BATCH: Final = 5_000
+BATCH: Final = 20_000
+"""Rows of a part: the larger the transactions, the less often the pages that grow everywhere are written."""
 FILE: Final = "file"
 """Spot source of imported quotes."""
 
@@ -115,7 +117,7 @@ class _Reading:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._minutes, self._seconds = Minutes(), Seconds()
-        self._money, self._contracts = Money(), Contracts()
+        self._contracts = Contracts()
         self._spots, self._interest = SpotBook(), InterestBook()
         self._normalizer = Normalizer(Calendar.packaged(), self._spots, self._interest)
         self._letters: list[LetterFields] = []
@@ -195,13 +197,14 @@ class _Reading:
 
     def _read_trades(self, trades: TradeFiles, quotes: list[tuple[str, int, int, int, str]]) -> Iterator[Part]:
         rows: list[RawRow] = []
+        prints = PrintReader(self._normalizer, self._minutes, self._seconds)
         sent, done = 0, 0
         now = time.time_ns() // 1_000_000
         for line in trades.in_order():
             done += 1
             file, _, text = line
             values = file.values(text)
-            row = values if isinstance(values, Refusal) else self._row(values, now)
+            row = values if isinstance(values, Refusal) else prints.row(values, now)
             if isinstance(row, Refusal):
                 self._refuse(line, row)
             else:
@@ -213,29 +216,9 @@ class _Reading:
                 yield self._part("read", done, trades.lines, rows=rows, quotes=quotes[sent:upto])
                 rows, sent = [], upto
                 now = time.time_ns() // 1_000_000
-        for start in range(sent, max(len(quotes), sent + 1), 10 * BATCH):
-            yield self._part("read", done, trades.lines, rows=rows, quotes=quotes[start : start + 10 * BATCH])
+        for start in range(sent, max(len(quotes), sent + 1), 5 * BATCH):
+            yield self._part("read", done, trades.lines, rows=rows, quotes=quotes[start : start + 5 * BATCH])
             rows = []
-
-    def _row(self, values: Sequence[bytes], now: int) -> RawRow | Refusal:
-        root, expiration, strike, right, at, quote_at, sequence, condition, size, exchange, price, bid, ask = values
-        minutes, seconds, money = self._minutes, self._seconds, self._money
-        try:
-            return self._normalizer.row(
-                self._contracts[root, expiration, strike, right],
-                minutes[at[:16]] + seconds[at[16:]],
-                money[price],
-                int(size),
-                int(condition),
-                int(exchange),
-                int(sequence),
-                money[bid] if bid else None,
-                money[ask] if ask else None,
-                minutes[quote_at[:16]] + seconds[quote_at[16:]] if quote_at else None,
-                now,
-            )
-        except ValueError as error:
-            return Refusal("time_malformed", str(error))
 
     def _refuse(self, line: Line, refusal: Refusal) -> None:
         file, offset, text = line

@@ -1,20 +1,15 @@
-"""Which symbols to follow, the option roots they trade under, and the contracts that fit the stream budget."""
+"""Which symbols to follow, and the option roots they trade under."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from phenix.dsl.source import packaged
 from phenix.engine.enrich.tables import read_table
-from phenix.ingest.terminal.protocol import Contract
 
-__all__ = ["TRADE_STREAMS", "Universe", "UniverseError", "load_universe", "plan_contracts"]
-
-TRADE_STREAMS: Final = 15_000
-"""Contracts an Options Standard account may stream."""
+__all__ = ["Universe", "UniverseError", "load_universe"]
 
 
 class UniverseError(Exception):
@@ -60,11 +55,3 @@ def _read(file: Path) -> tuple[str, ...]:
     if not symbols:
         raise UniverseError(f"the universe {file} names no symbol; write one a line, as SPY")
     return tuple(dict.fromkeys(symbols))
-
-
-def plan_contracts(
-    contracts: Iterable[Contract], interest: Mapping[Contract, int], budget: int = TRADE_STREAMS
-) -> list[Contract]:
-    """The contracts to stream, at most ``budget``: those with the most open interest, then the nearest to expiry."""
-    ranked = sorted(set(contracts), key=lambda contract: (-interest.get(contract, 0), contract.expiration, contract))
-    return ranked[:budget]

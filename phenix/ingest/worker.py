@@ -8,32 +8,44 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 
-import orjson
-
-from phenix.engine.enrich.clock import DAY, HOUR, day_of_date, utc_of, wall_of
-from phenix.engine.store.base import Batch, DeadLetter, OpenInterest, UnderlyingQuote
+from phenix.engine.durations import Durations
+from phenix.engine.feed import Feed
+from phenix.engine.flow import INDEX
+from phenix.engine.store.base import Batch, DeadLetter, Gap
+from phenix.ingest.catchup import MARGIN_MS, CatchUp
 from phenix.ingest.contract import Contract
-from phenix.ingest.deadletter import TERMINAL, letter
-from phenix.ingest.inputs import InterestBook, SpotBook
-from phenix.ingest.normalize import INTEREST_LIMIT, PRICE_LIMIT, Normalizer, RawRow, Refusal, Sessions
+from phenix.ingest.day import Day
+from phenix.ingest.intake import Intake
+from phenix.ingest.latency import Latency
+from phenix.ingest.market_clock import MarketClock, plays_another_day
 from phenix.ingest.recorder import Recorder, now_utc
+from phenix.ingest.spots import SpotPoll
 from phenix.ingest.terminal import client
 from phenix.ingest.terminal import protocol as wire
 
-__all__ = ["DELAYED", "STREAM", "Figures", "Intake", "Worker"]
+__all__ = ["Figures", "Worker"]
 
 log = logging.getLogger("phenix.ingest")
 
-STREAM: Final = "stream"
-DELAYED: Final = "delayed"
-QUOTES_KEPT: Final = 20_000
+_TS, _RECEIVED = INDEX["trade_ts_utc"], INDEX["ingested_at_utc"]
+_QUIET_S: Final = 30.0
+"""Longest wait for a print after a gap before its history is asked for."""
+_TELL_S: Final = 60.0
+_KINDS: Final = {
+    wire.TradeFrame: "trade", wire.QuoteFrame: "quote", wire.OhlcFrame: "ohlc", wire.MarketValueFrame: "market_value",
+    wire.StatusFrame: "status", wire.StateFrame: "state", wire.ReqResponse: "answer", wire.BadFrame: "unreadable",
+}  # fmt: skip
+_DATA: Final = frozenset({wire.TradeFrame, wire.QuoteFrame, wire.OhlcFrame})
+_FEED_S: Final = 1.0
+_FIRST_MS: Final = 5_000
+_BATCH_ROWS: Final = tuple(m * 10**e for e in range(5) for m in (1, 2, 5))
 
 
 @dataclass(slots=True)
@@ -43,197 +55,42 @@ class Figures:
     caught_up: int = 0
     stored: int = 0
     duplicates: int = 0
-    dead_letters: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+    """Messages by kind."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Dead letters by reason."""
     dropped_messages: int = 0
+    gaps: Counter[str] = field(default_factory=Counter)
+    """By cause."""
+    recovered: int = 0
     connections: int = 0
-    batches: int = 0
-    last_trade_utc: int = 0
-
-
-@dataclass(slots=True)
-class _Pending:
-    rows: list[RawRow] = field(default_factory=list)
-    payloads: list[str] = field(default_factory=list)
-    quotes: list[UnderlyingQuote] = field(default_factory=list)
-    interest: list[OpenInterest] = field(default_factory=list)
-    letters: list[DeadLetter] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.rows or self.quotes or self.interest or self.letters)
-
-
-class Intake:
-    """Frames to raw rows: keeps the last quote of each contract and what is known of the underlyings."""
-
-    def __init__(self, sessions: Sessions) -> None:
-        self._spots = SpotBook(keep=QUOTES_KEPT)
-        self._interest = InterestBook()
-        self._normalizer = Normalizer(sessions, self._spots, self._interest)
-        self._quotes: dict[wire.Contract, wire.QuoteFrame] = {}
-        self._contracts: dict[wire.Contract, Contract] = {}
-        self._hours: dict[tuple[int, int], int] = {}
-        self._pending = _Pending()
+    disconnections: int = 0
+    streams: dict[str, int] = field(default_factory=lambda: {"subscribed": 0, "refused": 0})
+    batches: Durations = field(default_factory=lambda: Durations(_BATCH_ROWS))
+    """Rows of each."""
+    lag_ms: int = 0
+    """From the exchange to the store, of the latest print; from its receipt where the feed plays another day."""
+    sessions: list[int] = field(default_factory=list)
+    """Session dates that were planned, in order."""
+    latency: Latency = field(default_factory=Latency)
+    """Of the prints that the stream brought; what history brought is as late as its gap."""
 
     @property
-    def rows(self) -> int:
-        """Rows waiting to be taken."""
-        return len(self._pending.rows)
+    def dead_letters(self) -> int:
+        """Records that became no row."""
+        return self.refused.total()
 
-    def take(self) -> Batch | None:
-        """What came since the last call as one batch; None when nothing did."""
-        pending, self._pending = self._pending, _Pending()
-        if not pending:
-            return None
-        latest = max((row[2] for row in pending.rows), default=0)
-        return Batch(
-            rows=pending.rows,
-            payloads=pending.payloads,
-            quotes=pending.quotes,
-            open_interest=pending.interest,
-            dead_letters=pending.letters,
-            stream=TERMINAL if latest else "",
-            watermark=str(latest),
-        )
-
-    def frames(self, frames: Iterable[object], received_at: int) -> None:
-        """Take frames in the order they came; frames that say nothing of a print are left alone."""
-        for frame in frames:
-            if isinstance(frame, wire.QuoteFrame):
-                if frame.contract.security_type == "OPTION":
-                    if frame.bid > PRICE_LIMIT or frame.ask > PRICE_LIMIT:  # prints after it have no usable quote
-                        self._quotes.pop(frame.contract, None)
-                        refusal = Refusal("price_out_of_range", "the quote is beyond any real price")
-                        self._refuse(refusal, repr(frame), received_at)
-                    else:
-                        self._quotes[frame.contract] = frame
-                else:
-                    self._underlying(frame, received_at)
-            elif isinstance(frame, wire.TradeFrame):
-                if frame.contract.security_type == "OPTION":
-                    self._trade(frame, received_at)
-            elif isinstance(frame, wire.BadFrame):
-                self._refuse(Refusal("frame", frame.reason), frame.snippet, received_at)
-
-    def remember(self, quotes: Iterable[UnderlyingQuote]) -> None:
-        """Take quotes an earlier run stored, so that a restart knows what it knew."""
-        for quote in quotes:
-            self._spots.add(quote.symbol, quote.ts_utc, quote.bid, quote.ask, quote.source)
-
-    def delayed_quotes(self, quotes: Iterable[client.StockQuote], received_at: int) -> None:
-        """Take polled quotes of underlyings."""
-        for quote in quotes:
-            ts = self._utc(quote.date, quote.ms_of_day)
-            if ts is None:
-                self._refuse(Refusal("time_malformed", "the quote's time does not exist"), repr(quote), received_at)
-            elif self._spots.at(quote.symbol, ts)[1] != 0:  # the same quote again
-                self._spot(quote.symbol, ts, quote, DELAYED, received_at)
-
-    def open_interest(self, rows: Iterable[client.OpenInterestRow], received_at: int) -> None:
-        """Take open interest as told by the terminal."""
-        for row in rows:
-            contract = Contract(*row.contract[1:])
-            ts = self._utc(row.date, row.ms_of_day)
-            if ts is None:
-                self._refuse(Refusal("time_malformed", "the snapshot's time does not exist"), repr(row), received_at)
-            elif not 0 <= row.open_interest <= INTEREST_LIMIT:
-                detail = f"open_interest {row.open_interest} is not between 0 and {INTEREST_LIMIT}"
-                self._refuse(Refusal("open_interest_out_of_range", detail), repr(row), received_at)
-            else:
-                self._interest.add(contract, row.date, ts, row.open_interest)
-                self._pending.interest.append(OpenInterest(*contract, row.date, ts, row.open_interest))
-
-    def lost(self, messages: int, at_utc: int) -> None:
-        """Note messages that were dropped before they were read."""
-        self._refuse(Refusal("overflow", f"{messages} messages were dropped: the queue was full"), b"", at_utc)
-
-    def missed(self, from_utc: int, upto_utc: int) -> None:
-        """Note a time in which the terminal was not heard."""
-        times = f"from {_utc_text(from_utc)} to {_utc_text(upto_utc)}"
-        self._refuse(Refusal("gap", f"nothing was received {times}: the connection was lost"), b"", upto_utc)
-
-    def _trade(self, frame: wire.TradeFrame, received_at: int) -> None:
-        contract = self._contracts.get(frame.contract)
-        if contract is None:
-            contract = self._contracts[frame.contract] = Contract(*frame.contract[1:])
-        ts = self._utc(frame.date, frame.ms_of_day)
-        if ts is None:
-            self._refuse(Refusal("time_malformed", "the print's time does not exist"), repr(frame), received_at)
-            return
-        quote = self._quotes.get(frame.contract)
-        row = self._normalizer.row(
-            contract,
-            ts,
-            frame.price,
-            frame.size,
-            frame.condition,
-            frame.exchange,
-            frame.sequence,
-            quote.bid if quote else None,
-            quote.ask if quote else None,
-            self._utc(quote.date, quote.ms_of_day) if quote else None,
-            received_at,
-        )
-        if isinstance(row, Refusal):
-            self._refuse(row, repr(frame), received_at)
-        else:
-            self._pending.rows.append(row)
-            self._pending.payloads.append(_payload(frame, quote))
-
-    def _underlying(self, frame: wire.QuoteFrame, received_at: int) -> None:
-        ts = self._utc(frame.date, frame.ms_of_day)
-        if ts is None:
-            self._refuse(Refusal("time_malformed", "the quote's time does not exist"), repr(frame), received_at)
-        else:
-            self._spot(frame.contract.root, ts, frame, STREAM, received_at)
-
-    def _spot(
-        self, symbol: str, ts: int, quote: wire.QuoteFrame | client.StockQuote, source: str, received_at: int
-    ) -> None:
-        bid, ask = quote.bid, quote.ask
-        if max(bid, ask) > PRICE_LIMIT:
-            refusal = Refusal("price_out_of_range", "the quote is beyond any real price")
-            self._refuse(refusal, repr(quote), received_at)
-        elif self._spots.add(symbol, ts, bid, ask, source):
-            self._pending.quotes.append(UnderlyingQuote(symbol, ts, bid, ask, source))
-
-    def _refuse(self, refusal: Refusal, record: str | bytes, at_utc: int) -> None:
-        self._pending.letters.append(letter(TERMINAL, None, refusal, record, at_utc))
-
-    def _utc(self, date: int, ms_of_day: int) -> int | None:
-        """UTC of a New York date and time of day; None for one the clocks jumped over."""
-        hour = ms_of_day // HOUR
-        start = self._hours.get((date, hour))
-        if start is None:
-            if hour == 24:  # the end of a day has been seen written as its 24:00
-                wall = (day_of_date(date) + 1) * DAY
-                start = utc_of(date, DAY - 1) + 1
-            else:
-                wall = day_of_date(date) * DAY + hour * HOUR
-                start = utc_of(date, hour * HOUR)
-            if wall_of(start) != wall:
-                return None
-            self._hours[date, hour] = start
-        return start + ms_of_day - hour * HOUR
-
-
-def _utc_text(ts_utc: int) -> str:
-    return f"{datetime.fromtimestamp(ts_utc // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{ts_utc % 1000:03d}Z"
-
-
-def _payload(trade: wire.TradeFrame, quote: wire.QuoteFrame | None) -> str:
-    """What the terminal said of a print: its TRADE frame's body and the last QUOTE's, sizes and venues included."""
-    bodies = {"trade": trade._asdict(), "quote": quote._asdict() if quote else None}
-    for body in bodies.values():
-        if body is not None:
-            del body["contract"]
-            body |= {name: body[name] / wire.MONEY_SCALE for name in ("price", "bid", "ask") if name in body}
-    return orjson.dumps(bodies).decode()
+    def letters(self, letters: Iterable[DeadLetter]) -> None:
+        """Count dead letters."""
+        self.refused.update(letter.reason for letter in letters)
 
 
 class Worker:
     """Runs one stream into one store.
 
-    ``flush_rows`` and ``flush_s`` bound how long a print waits for company; ``once`` ends at the market's STOP.
+    ``flush_rows`` and ``flush_s`` bound how long a print waits for company; ``once`` ends at the market's STOP. With a
+    ``day`` the contracts are planned anew every ``replan_s`` seconds, when a session date begins, and when its open
+    interest has come. ``clock`` is this machine's, UTC milliseconds.
     """
 
     def __init__(
@@ -245,11 +102,15 @@ class Worker:
         *,
         contracts: Sequence[wire.Contract],
         underlyings: Sequence[wire.Contract],
+        history_path: str,
+        day: Day | None = None,
+        replan_s: float = 300.0,
         flush_rows: int = 500,
-        flush_s: float = 0.02,
+        flush_s: float = 0.01,
         poll_s: float = 2.0,
         once: bool = False,
         stop_after: int | None = None,
+        clock: Callable[[], int] = now_utc,
     ) -> None:
         self._recorder = recorder
         self._intake = intake
@@ -257,50 +118,188 @@ class Worker:
         self._stream = stream
         self._contracts = contracts
         self._underlyings = underlyings
+        self._history_path = history_path
+        self._day = day
+        self._replan_s = replan_s
+        self._now = clock
+        self._clock = MarketClock()
+        self._due = asyncio.Event()
+        self._gaps_noted = asyncio.Event()
+        self._came = asyncio.Event()
         self._flush_rows = flush_rows
         self._flush_s = flush_s
         self._poll_s = poll_s
         self._once = once
         self._stop_after = stop_after
+        self._streamed: frozenset[Contract] = frozenset()
+        self._spots = SpotPoll(terminal)
         self._polled: dict[str, None] = {}
-        self._poller: asyncio.Task[None] | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stop = asyncio.Event()
         self._flushed = 0.0
-        self._heard_at: int | None = None  # while the line is down that was up before
+        self._data_at = self._began = clock()
+        self._closed = False
+        self._offset_ms = 0
+        self._left: Feed | None = None  # what it was when we left it
         self.figures = Figures()
+
+    @property
+    def queued(self) -> int:
+        """Messages that wait to be read."""
+        return self._stream.queued
+
+    @property
+    def connected(self) -> bool:
+        """Whether the terminal's stream is."""
+        return self._stream.connected
+
+    @property
+    def feed(self) -> Feed:
+        """What the terminal's feed is like now."""
+        now = self._now()
+        return Feed(
+            at_utc=now,
+            stream_connected=self.connected,
+            terminal_connected=self._intake.upstream,
+            data_utc=self._data_at,
+            quote_utc=max(self._began, self._intake.quoted_at),
+            offset_ms=self._offset_ms,
+            closed=self._closed,
+        )
 
     async def run(self, stop: asyncio.Event) -> Figures:
         """Take prints until told to stop (or the end named at construction); everything received is stored.
 
-        Raises StoreError when the store cannot be written.
+        Raises StoreError when the store cannot be written, and what ends any of the tasks beside the stream's.
         """
+        self._stop = stop
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, "store") as pool:
             self.figures.caught_up = await loop.run_in_executor(pool, self._recorder.catch_up)
-            wanted = [client.Subscription("QUOTE", contract) for contract in self._underlyings]
-            wanted += [client.Subscription("TRADE", contract) for contract in self._contracts]
-            self._stream.want(wanted)
+            self._want(self._contracts)
             async with self._stream as stream:
-                closer = asyncio.create_task(self._close_when(stop), name="stop")
+                self._begin("stop", self._close_when(stop))
+                self._begin("gaps", self._mend(pool))
+                self._begin("latency", self._tell())
+                self._begin("feed", self._tell_feed(pool))
+                if self._day:
+                    self._begin("day", self._follow(self._day))
                 try:
                     async for batch in stream:
                         if self._read(batch) or self._enough():
                             stop.set()
-                        wait = self._flushed + self._flush_s - time.monotonic()
+                        wait = self._flushed + self._flush_s - loop.time()
                         if wait > 0 and self._intake.rows < self._flush_rows and not stop.is_set():
                             await asyncio.sleep(wait)
                             if stream.queued:
                                 continue
                         await self._flush(pool)
+                    self._intake.finish(self._now())
                     await self._flush(pool)
+                    await loop.run_in_executor(pool, self._recorder.tell, self._left or self.feed)
                 finally:
-                    for task in (closer, self._poller):
-                        if task is not None:
-                            task.cancel()
-                    await asyncio.gather(closer, *([self._poller] if self._poller else []), return_exceptions=True)
+                    for task in self._tasks.values():
+                        task.cancel()
+                    ended = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
         return self.figures
+
+    def _begin(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """Do something beside the stream; the whole work ends when it fails, rather than go on without it."""
+        task = self._tasks[name] = asyncio.create_task(work, name=name)
+        task.add_done_callback(lambda it: None if it.cancelled() or it.exception() is None else self._stop.set())
+
+    def _want(self, contracts: Iterable[wire.Contract]) -> None:
+        contracts = tuple(contracts)
+        self._streamed = frozenset(Contract(*contract[1:]) for contract in contracts)
+        self._spots.follow(self._streamed)
+        wanted = [client.Subscription("QUOTE", contract) for contract in self._underlyings]
+        wanted += [client.Subscription("TRADE", contract) for contract in contracts]
+        self._stream.want(wanted)
+
+    async def _follow(self, day: Day) -> None:
+        """Plan again: once the session before is known, as the day shows more, and when the next one begins."""
+        self.figures.sessions.append(day.date)
+        await day.learn()
+        while True:
+            plan = day.plan(self._intake.printed(day.date))
+            self._want(plan.contracts)
+            log.info("plan for %s: %s", day.date, plan)
+            self._due.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._replan_s):
+                    await self._due.wait()
+            now = self._clock.now(self._now())
+            date, before = day.date_at(now), day.date
+            try:
+                told = await (day.refresh(now) if date == before else day.open(date, now))
+            except client.TerminalError as error:
+                log.warning("the session of %s cannot be planned yet: %s", date, error)
+                await asyncio.sleep(self._poll_s)
+                continue
+            self._intake.open_interest(told, self._now())
+            if day.date != before:
+                self.figures.sessions.append(day.date)
+                self._want(day.plan().contracts)  # what they did the session before takes longer to learn
+                await day.learn()
+
+    async def _mend(self, pool: ThreadPoolExecutor) -> None:
+        """Fetch what gaps hold: those of earlier runs, each new one, and again those that had no answer yet."""
+        catchup = CatchUp(self._terminal, self._intake.normalizer, self._history_path)
+        loop = asyncio.get_running_loop()
+        while True:
+            self._gaps_noted.clear()
+            for gap in await loop.run_in_executor(pool, self._recorder.open_gaps):
+                await self._passed(gap)
+                now = self._clock.now(self._now())
+                try:
+                    found = await catchup.fill(gap, self._streamed, now)
+                except client.TerminalError as error:
+                    log.warning("the gap is not filled yet: %s", error)
+                    continue
+                if found.gap == gap:
+                    continue
+                await self._flush(pool)  # what the stream brought itself goes before what history has of it
+                batch = Batch(rows=found.rows, dead_letters=found.letters, gaps=[found.gap])
+                recorded = await loop.run_in_executor(pool, self._recorder.record, batch)
+                self.figures.recovered += len(recorded.rows)
+                self.figures.letters(found.letters)
+                log.info("gap: %s, %s new", found.gap.detail, len(recorded.rows))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._replan_s):
+                    await self._gaps_noted.wait()
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(_TELL_S)
+            log.info("latency: %s", self.figures.latency)
+
+    async def _tell_feed(self, pool: ThreadPoolExecutor) -> None:
+        """Tell who reads the store what the feed is like, and that this process is there to tell.
+
+        A line that is being made for the first time is not lost yet.
+        """
+        loop, begun = asyncio.get_running_loop(), False
+        while True:
+            feed = self.feed
+            begun = begun or feed.whole or feed.at_utc - self._began > _FIRST_MS
+            if begun:
+                await loop.run_in_executor(pool, self._recorder.tell, feed)
+            await asyncio.sleep(_FEED_S)
+
+    async def _passed(self, gap: Gap) -> None:
+        """Wait until the stream has brought what it will bring of a gap's end; on a quiet one not for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_QUIET_S):
+                while self._intake.latest <= gap.upto_utc + MARGIN_MS:
+                    self._came.clear()
+                    await self._came.wait()
 
     async def _close_when(self, stop: asyncio.Event) -> None:
         await stop.wait()
+        self._left = self.feed
         await self._stream.close()
 
     def _enough(self) -> bool:
@@ -308,24 +307,35 @@ class Worker:
 
     def _read(self, batch: client.Batch) -> bool:
         """Take a batch in; True when the market has closed and that ends the work."""
+        before = self._intake.latest
         self._intake.frames(batch.items, batch.received_at)
+        self._came.set()
+        kinds = Counter(map(type, batch.items))
+        if _DATA & kinds.keys():
+            self._data_at, self._closed = batch.received_at, False
+        for kind, count in kinds.items():
+            if kind in _KINDS:
+                self.figures.events[_KINDS[kind]] += count
+        latest = self._intake.latest
+        if latest > before:  # on a quiet night the last print is hours old, and the feed is live all the same
+            self._clock.heard(latest, batch.received_at)
+            self._offset_ms = self._clock.now(batch.received_at) - batch.received_at
+        if latest and self._day is not None and self._day.due(self._clock.now(batch.received_at)):
+            self._due.set()
         closed = False
         for item in batch.items:
             if isinstance(item, wire.StateFrame):
                 log.info("market %s", item.state)
+                self._closed = item.state == "STOP"
                 closed = closed or (self._once and item.state == "STOP")
             elif isinstance(item, client.Connected):
                 self.figures.connections += 1
                 log.info("connected (attempt %s)", item.attempt)
-                if self._heard_at is not None:
-                    self._intake.missed(self._heard_at, item.at)
-                    self._heard_at = None
             elif isinstance(item, client.Disconnected):
-                self._heard_at = item.heard_at
+                self.figures.disconnections += 1
                 log.warning("disconnected: %s", item.reason)
             elif isinstance(item, client.Overflow):
                 self.figures.dropped_messages += item.messages
-                self._intake.lost(item.messages, item.at)
                 log.error("%s messages dropped: the store did not keep up", item.messages)
             elif isinstance(item, client.Settled):
                 self._settled(item)
@@ -334,33 +344,41 @@ class Worker:
     def _settled(self, settled: client.Settled) -> None:
         underlyings = [(key, word) for key, word in settled.refused if key.req_type == "QUOTE" and key.contract]
         refused = len(settled.refused) - len(underlyings)
+        self.figures.streams = {"subscribed": settled.subscribed, "refused": len(settled.refused)}
         log.info("subscribed to %s streams, %s trade streams refused", settled.subscribed, refused)
         for key, word in settled.refused[: 5 if refused else 0]:
             log.warning("refused: %s %s (%s)", key.req_type, key.contract, word)
         self._polled = {key.contract.root: None for key, _ in underlyings if key.contract}
-        if self._polled and self._poller is None:
-            log.info("%s underlyings are not streamed: their quotes are polled", len(self._polled))
-            self._poller = asyncio.create_task(self._poll(), name="underlying-quotes")
+        self._intake.parity.follow(frozenset(self._polled))
+        if self._polled and "underlying-quotes" not in self._tasks:
+            log.info(
+                "%s underlyings are not streamed: their quotes are polled, or come from their options",
+                len(self._polled),
+            )
+            self._begin("underlying-quotes", self._poll())
 
     async def _poll(self) -> None:
         while True:
-            try:
-                quotes = await self._terminal.stock_quotes(self._polled)
-                self._intake.delayed_quotes(quotes, now_utc())
-            except client.TerminalError as error:
-                log.warning("underlying quotes: %s", error)
+            self._intake.polled(await self._spots.quotes(self._polled), self._now())
             await asyncio.sleep(self._poll_s)
 
     async def _flush(self, pool: ThreadPoolExecutor) -> None:
-        self._flushed = time.monotonic()
+        loop = asyncio.get_running_loop()
+        self._flushed = loop.time()
         batch = self._intake.take()
         if batch is None:
             return
-        appended = await asyncio.get_running_loop().run_in_executor(pool, self._recorder.record, batch)
+        recorded = await loop.run_in_executor(pool, self._recorder.record, batch)
         figures = self.figures
-        figures.stored += len(appended.rows)
-        figures.duplicates += appended.duplicates
-        figures.dead_letters += len(batch.dead_letters)
-        figures.batches += 1
-        if appended.rows:
-            figures.last_trade_utc = max(row[2] for row in appended.rows)
+        figures.stored += len(recorded.rows)
+        figures.duplicates += recorded.duplicates
+        figures.letters(batch.dead_letters)
+        figures.gaps.update(gap.cause.value for gap in batch.gaps if gap.number is None)
+        if batch.gaps:
+            self._gaps_noted.set()
+        if recorded.rows:
+            figures.batches.add(len(recorded.rows))
+            figures.latency.enter(recorded.rows, recorded.stored_at, recorded.enriched_at)
+            exchange, received = recorded.rows[-1][_TS], recorded.rows[-1][_RECEIVED]
+            began = received if plays_another_day(exchange, received) else exchange
+            figures.lag_ms = max(0, recorded.stored_at - began)

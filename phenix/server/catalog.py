@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from phenix.dsl.types import Kind
 from phenix.engine.encode import json_value
-from phenix.engine.flow import FIELDS, Field
+from phenix.engine.flow import FIELDS, Field, operators
 from phenix.server.params import PARAMETERS
 from phenix.server.reading import SORTABLE
-from phenix.server.service import Rules
+from phenix.server.rules import Rules
 
-__all__ = ["OPERATORS", "catalog"]
-
-_ORDER: Final = ("=", "!=", "<", "<=", ">", ">=", "in", "not in")
-_SAME: Final = ("=", "!=", "in", "not in")
-OPERATORS: Final[dict[Kind, tuple[str, ...]]] = {
-    Kind.BOOL: ("=", "!=", "is true", "is false"),
-    Kind.ENUM: _SAME,
-    Kind.SYMBOL: (*_SAME, "like"),
-    Kind.TEXT: (*_SAME, "like"),
-}
-"""Operators of a kind; every other kind is ordered."""
+__all__ = ["catalog"]
 
 
 def catalog(rules: Rules) -> dict[str, Any]:
@@ -48,19 +37,18 @@ def catalog(rules: Rules) -> dict[str, Any]:
         ],
         "fields": [_field(f) for f in FIELDS if f.filterable or f.json],
         "parameters": [{"name": p.name, "kind": p.kind, "doc": p.doc} for p in PARAMETERS.values()],
-        "presets": [],
     }
 
 
 def _field(f: Field) -> dict[str, Any]:
-    operators = OPERATORS.get(f.type.kind, _ORDER)
     return {
         "name": f.name,
         "json": f.json,
+        "label": f.label,
         "type": f.type.kind.value,
         "nullable": f.nullable,
         "doc": f.doc,
-        "operators": [*operators, *(("is null", "is not null") if f.nullable else ())] if f.filterable else [],
+        "operators": list(operators(f)),
         "enum": list(f.type.members) or None,
         "range": None if f.type.lo is None else {"min": _shown(f, f.type.lo), "max": _shown(f, f.type.hi)},
         "minParam": f"min{f.ranges}" if f.ranges else None,

@@ -7,10 +7,11 @@ Both gateways read their requests here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from phenix.dsl.diagnostics import closest
 from phenix.dsl.types import Kind
@@ -18,9 +19,10 @@ from phenix.engine.bundle import Bundle
 from phenix.engine.flow import FIELDS
 from phenix.engine.query.page import compile_filter
 from phenix.engine.query.request import MAX_LIMIT, FlowRequest, Refusal, Total
+from phenix.server.finding import ParameterFinding
+from phenix.server.older import OLDER, OLDER_RANGES
 from phenix.server.reading import (
     Parameter,
-    ParameterFinding,
     Reading,
     read_bound,
     read_chip_flag,
@@ -30,6 +32,7 @@ from phenix.server.reading import (
     read_dates,
     read_legacy_chips,
     read_members,
+    read_preset,
     read_projection,
     read_range,
     read_sort,
@@ -40,16 +43,19 @@ from phenix.server.reading import (
     read_whole,
     shorten,
 )
+from phenix.server.uses import Use
 
-__all__ = ["PARAMETERS", "Asked", "read", "read_apart"]
+__all__ = ["MAX_SESSIONS", "PARAMETERS", "Asked", "read", "read_apart", "read_settings", "taken"]
 
+MAX_SESSIONS: Final = 10_000
+"""More than any store holds."""
 _LONG: Final = 4_096
 """Characters of a query that take long enough to read for everyone else to notice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as both gateways see it: the page, and how a stream is wanted.
+    """A request as both gateways see it: the page, how a stream is wanted, and how much of sums.
 
     ``resume`` is the seq to go on after; None means from now.
     """
@@ -60,6 +66,12 @@ class Asked:
     batch: bool = False
     named: bool = True
     json: bool = False
+    top: int = 0
+
+    @property
+    def most(self) -> int:
+        """Symbols, contracts and values of sums that are wanted."""
+        return self.top or self.request.limit
 
 
 def _ranges() -> Iterable[Parameter]:
@@ -77,6 +89,9 @@ def _ranges() -> Iterable[Parameter]:
 
 _SIZES: Final = ("100k", "sizable", "whales", "largeSize")
 _EXECUTIONS: Final = ("calls", "puts", "bid", "ask", "aa", "sweeps")
+_PAGES: Final = frozenset({Use.PAGE, Use.QUERY})
+_STREAMS: Final = frozenset({Use.STREAM, Use.SUBSCRIBE})
+_SSE: Final = frozenset({Use.STREAM})
 
 PARAMETERS: Final[dict[str, Parameter]] = {
     parameter.name: parameter
@@ -106,41 +121,88 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         Parameter("to", "time", "Last session date, or last exchange time; both included.", read_bound("<=")),
         Parameter("date", "dates", "Session dates.", read_dates, "session_date", csv=True),
         Parameter("sessions", "integer", "The latest so many sessions; without any bound the current one.",
-                  read_whole("sessions", 1, 10_000)),
-        Parameter("sortBy", "field", "Any field of a row; `seq` by default. Unknown values come last.", read_sort),
+                  read_whole("sessions", 1, MAX_SESSIONS)),
+        Parameter("preset", "id", "Id of a saved query or alert: its filter is and-ed with the others.", read_preset),
+        Parameter("sortBy", "field", "Any field of a row; `seq` by default. Unknown values come last.", read_sort,
+                  uses=_PAGES),
         Parameter("sortOrder", "enum", "asc or desc (the default); ties follow seq.",
-                  read_choice("descending", {"asc": False, "desc": True})),
-        Parameter("limit", "integer", f"Rows of a page, 1 to {MAX_LIMIT}; 50 by default, more is {MAX_LIMIT}.",
-                  read_whole("limit", 1, MAX_LIMIT)),
-        Parameter("cursor", "text", "`page.nextCursor` of the page before, with the same filter.", read_text("cursor")),
-        Parameter("fields", "fields", "Only these keys of a row.", read_projection, csv=True),
+                  read_choice("descending", {"asc": False, "desc": True}), uses=_PAGES),
+        Parameter("limit", "integer", "Rows of a page, or symbols, contracts and values of sums, 1 to "
+                  f"{MAX_LIMIT}; 50 by default, more is {MAX_LIMIT}.",
+                  read_whole("limit", 1, MAX_LIMIT), uses=_PAGES | {Use.SUMS}),
+        Parameter("cursor", "text", "`page.nextCursor` of the page before, with the same filter.", read_text("cursor"),
+                  uses=_PAGES | {Use.EXPORT}),
+        Parameter("fields", "fields", "Only these keys of a row.", read_projection, csv=True,
+                  uses=frozenset({Use.PAGE, Use.STREAM, Use.ROW})),
         Parameter("total", "enum", "Number of all matching rows: exact, estimate or none (the default).",
-                  read_choice("total", {total.value: total for total in Total})),
+                  read_choice("total", {total.value: total for total in Total}), uses=_PAGES),
         Parameter("includeCancelled", "boolean", "With cancelled prints and cancel records.",
                   read_switch("include_cancelled")),
         Parameter("snapshot", "integer", "Streams: latest rows to begin with, 0 to skip; 50 by default.",
-                  read_whole("snapshot", 0, MAX_LIMIT)),
-        Parameter("watermark", "integer", "Streams: resume exactly after this seq.", read_whole("resume", 0)),
-        Parameter("batch", "boolean", "Streams: rows of one commit share a frame.", read_switch("batch")),
-        Parameter("named", "boolean", "Streams: 0 sends unnamed messages.", read_switch("named")),
+                  read_whole("snapshot", 0, MAX_LIMIT), uses=_STREAMS),
+        Parameter("watermark", "integer", "Streams: resume exactly after this seq.", read_whole("resume", 0),
+                  uses=_STREAMS),
+        Parameter("batch", "boolean", "Streams: rows of one commit share a frame.", read_switch("batch"), uses=_SSE),
+        Parameter("named", "boolean", "Streams: 0 sends unnamed messages.", read_switch("named"), uses=_SSE),
         Parameter("transport", "enum", "Streams: sse (the default), or json for what is there now.",
-                  read_choice("json", {"sse": False, "json": True})),
+                  read_choice("json", {"sse": False, "json": True}), uses=_SSE),
+        *OLDER,
     )
 }  # fmt: skip
 """Every parameter by its name."""
 
-_STREAM: Final = ("snapshot", "resume", "batch", "named", "json")
+_TAKEN: Final = {use: {name: one for name, one in PARAMETERS.items() if use in one.uses} for use in Use}
+_ASIDE: Final = ("snapshot", "resume", "batch", "named", "json", "top")
 
 
-def read(pairs: Iterable[tuple[str, str]], bundle: Bundle) -> Asked | Refusal:
-    """Read parameters; a refusal holds one finding for each thing that is wrong."""
+def taken(use: Use) -> Mapping[str, Parameter]:
+    """The parameters of a use: what it reads, and what its description lists."""
+    return _TAKEN[use]
+
+
+def read(
+    pairs: Iterable[tuple[str, str]],
+    bundle: Bundle,
+    presets: Mapping[str, str] = MappingProxyType({}),
+    table: Mapping[str, Parameter] = PARAMETERS,
+) -> Asked | Refusal:
+    """Read the parameters of a table; a refusal holds one finding for each thing that is wrong.
+
+    ``presets`` are the rule texts of the saved queries that are named, by their ids.
+    """
+    reading = Reading(bundle, presets)
+    _fill(reading, _joined(pairs), table, "GET /api/flow/filters/catalog lists the parameters")
+    _check_ranges(reading)
+    if reading.findings:
+        compiled = compile_filter(reading.parts, bundle)  # what is wrong with `where` is said at once too
+        if isinstance(compiled, Refusal):
+            reading.findings += compiled.diagnostics
+        return _refused(reading)
+    settings = reading.settings
+    aside = {name: settings.pop(name) for name in _ASIDE if name in settings}
+    return Asked(replace(FlowRequest(parts=tuple(reading.parts)), **settings), **aside)
+
+
+def read_settings(
+    pairs: Iterable[tuple[str, str]], bundle: Bundle, table: Mapping[str, Parameter]
+) -> dict[str, Any] | Refusal:
+    """The settings that the parameters of another route are; every other one is refused."""
     reading = Reading(bundle)
+    _fill(reading, pairs, table, f"it takes {', '.join(table)}" if table else "it takes none")
+    return _refused(reading) if reading.findings else reading.settings
+
+
+def _fill(reading: Reading, pairs: Iterable[tuple[str, str]], table: Mapping[str, Parameter], others: str) -> None:
+    """Read each parameter once; ``others`` says which there are."""
     seen: set[str] = set()
-    for name, text in _joined(pairs):
-        parameter = PARAMETERS.get(name)
-        if parameter is None:
-            near = closest(name, PARAMETERS) or ""
-            hint = "" if near else "GET /api/flow/filters/catalog lists the parameters"
+    for name, text in pairs:
+        parameter = table.get(name)
+        if parameter is None and name in PARAMETERS:
+            hint = f"leave it out: it is for {_listed([use.value for use in Use if use in PARAMETERS[name].uses])}"
+            reading.findings.append(ParameterFinding("PHX406", name, f"`{name}` means nothing here", None, hint))
+        elif parameter is None:
+            near = closest(name, table) or ""
+            hint = "" if near else others
             message = f"there is no parameter {shorten(name)!r}"
             reading.findings.append(ParameterFinding("PHX401", shorten(name), message, None, hint, near))
         elif name in seen:
@@ -148,25 +210,30 @@ def read(pairs: Iterable[tuple[str, str]], bundle: Bundle) -> Asked | Refusal:
         else:
             seen.add(name)
             parameter.read(reading, parameter, text)
-    _check_ranges(reading)
-    if reading.findings:
-        compiled = compile_filter(reading.parts, bundle)  # what is wrong with `where` is said at once too
-        if isinstance(compiled, Refusal):
-            reading.findings += compiled.diagnostics
-        count = len(reading.findings)
-        first = reading.findings[0].message
-        detail = first if count == 1 else f"{count} things are wrong with the query; the first: {first}"
-        return Refusal("invalid_query", detail, tuple(reading.findings))
-    settings = reading.settings
-    stream = {name: settings.pop(name) for name in _STREAM if name in settings}
-    return Asked(replace(FlowRequest(parts=tuple(reading.parts)), **settings), **stream)
 
 
-async def read_apart(pairs: Sequence[tuple[str, str]], bundle: Bundle) -> Asked | Refusal:
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _refused(reading: Reading) -> Refusal:
+    count, first = len(reading.findings), reading.findings[0].message
+    detail = first if count == 1 else f"{count} things are wrong with the query; the first: {first}"
+    return Refusal("invalid_query", detail, tuple(reading.findings))
+
+
+async def read_apart(
+    pairs: Sequence[tuple[str, str]],
+    bundle: Bundle,
+    presets: Mapping[str, str] | Refusal,
+    table: Mapping[str, Parameter] = PARAMETERS,
+) -> Asked | Refusal:
     """What :func:`read` says; a long query is read on a thread, so that no other request waits for it."""
+    if isinstance(presets, Refusal):
+        return presets
     if sum(len(name) + len(text) for name, text in pairs) > _LONG:
-        return await asyncio.to_thread(read, pairs, bundle)
-    return read(pairs, bundle)
+        return await asyncio.to_thread(read, pairs, bundle, presets, table)
+    return read(pairs, bundle, presets, table)
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -186,7 +253,8 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _check_ranges(reading: Reading) -> None:
-    pairs = [(f"min{f.ranges}", f"max{f.ranges}") for f in FIELDS if f.ranges] + [("from", "to")]
+    pairs = [(f"min{f.ranges}", f"max{f.ranges}") for f in FIELDS if f.ranges]
+    pairs += [("from", "to"), *OLDER_RANGES]
     for low, high in pairs:
         first, last = reading.ends.get(low), reading.ends.get(high)
         if first is not None and last is not None and _above(first, last):

@@ -12,16 +12,13 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import h11
-import orjson
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from phenix.engine.query.request import Refusal
-from phenix.server.errors import ERRORS, problem
-from phenix.server.grpc.gateway import bind, finish, gateway
+from phenix.server.auth import Access
+from phenix.server.grpc.gateway import begin, bind, finish, gateway
+from phenix.server.rest.protocol import MAX_HEAD, Protocol
 from phenix.server.rest.routes import application
 from phenix.server.service import FlowService
 
@@ -29,8 +26,6 @@ __all__ = ["Addresses", "listen", "serve"]
 
 _GRACE_S: Final = 2.0
 _BACKLOG: Final = 2048
-_MAX_HEAD: Final = 16 * 1024 * 1024
-"""Largest request line with headers that is read whole, so that it can be refused with a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +40,8 @@ class Addresses:
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket, port 0 for a free one. Raises OSError when the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP, for asyncio sends at once only on sockets that say so: a small answer would wait 40 ms for an ACK.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
@@ -58,7 +54,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    service: FlowService, host: str, sock: socket.socket, grpc_port: int, ready: Callable[[Addresses], None]
+    service: FlowService,
+    access: Access,
+    host: str,
+    sock: socket.socket,
+    grpc_port: int,
+    ready: Callable[[Addresses], None],
 ) -> None:
     """Serve on a listening socket and a gRPC port until SIGTERM or SIGINT; neither is open afterwards.
 
@@ -66,22 +67,24 @@ async def serve(
     """
     server = _Server(
         uvicorn.Config(
-            application(service),
-            http=_Protocol,
+            application(service, access),
+            http=Protocol,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            h11_max_incomplete_event_size=_MAX_HEAD,
+            h11_max_incomplete_event_size=MAX_HEAD,
             timeout_graceful_shutdown=int(_GRACE_S),
+            ssl_certfile=access.tls.certificate if access.tls else None,
+            ssl_keyfile=access.tls.key if access.tls else None,
         )
     )
     try:
         await service.start()  # before the port is bound: a gRPC server that never started cannot let go of it
-        calls, healthy = gateway(service)
-        port = bind(calls, host, grpc_port)
-        await calls.start()
+        calls, healthy = gateway(service, access)
+        port = bind(calls, host, grpc_port, access.tls)
+        await begin(calls, healthy)
         stop = asyncio.Event()
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         with _signals(stop):
@@ -116,23 +119,3 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
         yield
-
-
-class _Protocol(H11Protocol):
-    """A protocol whose refusals have the shape of every other error."""
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the sentence it would have said
-        """Refuse what is no request, or one too large to be read."""
-        code, detail = "invalid_query", "This is no HTTP request."
-        if self.conn.their_state is h11.ERROR and self.conn.trailing_data[0][_MAX_HEAD:]:
-            code, detail = "too_complex", "The request line and headers are too large."
-        body = orjson.dumps(problem(Refusal(code, detail)))
-        headers: list[Any] = [
-            ("content-type", "application/problem+json"),
-            ("content-length", str(len(body))),
-            ("connection", "close"),
-        ]
-        head = h11.Response(status_code=ERRORS[code].status, headers=headers, reason=b"")
-        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()

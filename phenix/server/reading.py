@@ -7,12 +7,11 @@ writes reaches the rule language unchecked except ``where``, which is its text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from phenix.dsl.diagnostics import Fix, closest, diagnostic
 from phenix.dsl.source import Source, Span
@@ -20,47 +19,15 @@ from phenix.engine.bundle import Bundle
 from phenix.engine.encode import ROW_KEYS
 from phenix.engine.flow import BY_NAME, FIELDS, Field
 from phenix.engine.query.request import Finding
+from phenix.engine.targets.readings import instant_of, instant_text
+from phenix.server.finding import ParameterFinding
+from phenix.server.uses import Use
 
 __all__ = [
-    "CODES", "SORTABLE", "Parameter", "ParameterFinding", "Read", "Reading", "read_bound", "read_chip_flag",
-    "read_chips", "read_choice", "read_codes", "read_dates", "read_legacy_chips", "read_members", "read_projection",
-    "read_range", "read_sort", "read_switch", "read_symbols", "read_text", "read_where", "read_whole", "shorten",
+    "SORTABLE", "SYMBOL", "Parameter", "Read", "Reading", "read_bound", "read_chip_flag", "read_chips", "read_choice",
+    "read_codes", "read_dates", "read_legacy_chips", "read_members", "read_preset", "read_projection", "read_range",
+    "read_sort", "read_switch", "read_symbols", "read_text", "read_where", "read_whole", "read_words", "shorten",
 ]  # fmt: skip
-
-CODES: Final = {
-    "PHX401": "unknown-parameter",
-    "PHX402": "malformed-value",
-    "PHX403": "contradictory-range",
-    "PHX404": "repeated-parameter",
-    "PHX405": "unknown-field",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterFinding:
-    """What is wrong with a parameter, shaped like a diagnostic of the rule language.
-
-    ``span`` is the part of the parameter's text that ``suggestion`` would replace; None where the
-    parameter as a whole is meant.
-    """
-
-    code: str
-    source: str
-    message: str
-    span: Span | None = None
-    help: str = ""
-    suggestion: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON object as of a diagnostic; ``source`` is the parameter."""
-        start, end = (self.span.start + 1, self.span.end + 1) if self.span else (None, None)
-        line = 1 if self.span else None
-        found = {"code": self.code, "name": CODES[self.code], "severity": "error", "message": self.message}
-        place = {"source": self.source, "line": line, "column": start, "endLine": line, "endColumn": end}
-        hint = self.help or (f"write `{self.suggestion}`" if self.suggestion else "")
-        more = {"help": hint} if hint else {}
-        fix = {"suggestion": {"text": self.suggestion, "safe": True}} if self.suggestion else {}
-        return {**found, **place, **more, **fix}
 
 
 class _Item(NamedTuple):
@@ -76,9 +43,13 @@ class _Item(NamedTuple):
 
 @dataclass(slots=True)
 class Reading:
-    """What reading has come to: rule texts, settings by name, range ends, and what is wrong."""
+    """What reading has come to: rule texts, settings by name, range ends, and what is wrong.
+
+    ``presets`` are the rule texts of saved queries by their ids.
+    """
 
     bundle: Bundle
+    presets: Mapping[str, str] = field(default_factory=dict)
     parts: list[tuple[str, str]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     ends: dict[str, Decimal | str] = field(default_factory=dict)
@@ -92,11 +63,16 @@ class Reading:
 Read = Callable[[Reading, "Parameter", str], None]
 
 
+_FILTERED: Final = frozenset(Use) - {Use.ROW}
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A row of the table: how a parameter is called, read and explained.
 
-    A ``csv`` parameter may be repeated, which lengthens its list; any other may not.
+    A ``csv`` parameter may be repeated, which lengthens its list; any other may not. ``options`` are all the words it
+    may be, none where more are read; ``low`` is the least number. ``uses`` are what it is taken by: all but one row
+    where nothing is said.
     """
 
     name: str
@@ -105,20 +81,28 @@ class Parameter:
     read: Read
     field: str = ""
     csv: bool = False
+    uses: frozenset[Use] = _FILTERED
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """All the words it may be."""
+        return tuple(self.read.options) if isinstance(self.read, _Choice | _LegacyChips) else ()
+
+    @property
+    def low(self) -> int | None:
+        """The least number it may be."""
+        return self.read.low if isinstance(self.read, _Whole) else None
 
 
 _NUMBER: Final = re.compile(r"-?(\d+\.?\d*|\.\d+)")
 _INTEGER: Final = re.compile(r"-?\d{1,18}")
 _WHOLE: Final = re.compile(r"-?\d{1,100}")
-_SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]{0,9}([./][A-Z]{1,2})?")
+SYMBOL: Final = re.compile(r"[A-Z][A-Z0-9]{0,9}([./][A-Z]{1,2})?")
+"""How an underlying is written, in capitals."""
 _BARE: Final = re.compile(r"[A-Z]\w*(\.[A-Z]{1,2})?")
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
-_ET: Final = ZoneInfo("America/New_York")
-_ALIASES: Final = {
-    "side": {"OTHER": "MID"},
-    "right": {"C": "CALL", "P": "PUT", "CALLS": "CALL", "PUTS": "PUT"},
-}
+_OPERATORS: Final = {">=": "gte", "<=": "lte"}
 
 
 def _items(text: str) -> list[_Item]:
@@ -126,7 +110,8 @@ def _items(text: str) -> list[_Item]:
     return [_Item(match[0].strip(), match.start()) for match in re.finditer(r"[^,\s][^,]*", text)]
 
 
-def _whole_text(text: str) -> _Item:
+def read_words(text: str) -> _Item:
+    """A text without the spaces around it."""
     return _Item(text.strip(), len(text) - len(text.lstrip()))
 
 
@@ -139,6 +124,16 @@ def read_where(reading: Reading, parameter: Parameter, text: str) -> None:
     """Rule text as it stands."""
     if text.strip():
         reading.parts.append((parameter.name, text))
+
+
+def read_preset(reading: Reading, parameter: Parameter, text: str) -> None:
+    """The rule text of a saved query."""
+    item = read_words(text)
+    where = reading.presets.get(item.text)
+    if where is None:
+        reading.malformed(parameter.name, item, "the id of a saved query that is there, as GET /api/flow/presets lists")
+    elif where:
+        reading.parts.append((parameter.name, where))
 
 
 def _chip(reading: Reading, parameter: Parameter, name: str, text: str, span: Span, form: str = "@{}") -> None:
@@ -154,7 +149,7 @@ def _chip(reading: Reading, parameter: Parameter, name: str, text: str, span: Sp
             span,
             Source(parameter.name, text),
             help="" if suggestion else "GET /api/flow/filters/catalog lists the chips",
-            fix=Fix(span, suggestion) if suggestion else None,
+            fix=Fix(span, suggestion, "unsafe") if suggestion else None,
         )
     )
 
@@ -175,7 +170,7 @@ def read_symbols(reading: Reading, parameter: Parameter, text: str) -> None:
     excluded: list[str] = []
     for item in _items(text):
         name = item.text.removeprefix("-").strip().upper()
-        if not _SYMBOL.fullmatch(name):
+        if not SYMBOL.fullmatch(name):
             reading.malformed(parameter.name, item, "symbols such as SPY or BRK.B, separated by commas, `-` excludes")
             continue
         (excluded if item.text.startswith("-") else wanted).append(name if _BARE.fullmatch(name) else f'"{name}"')
@@ -186,7 +181,7 @@ def read_symbols(reading: Reading, parameter: Parameter, text: str) -> None:
 def read_members(reading: Reading, parameter: Parameter, text: str) -> None:
     """Members of an enum, any case."""
     members = {m.upper(): m for m in BY_NAME[parameter.field].type.members}
-    aliases = _ALIASES.get(parameter.field, {})
+    aliases = dict(BY_NAME[parameter.field].aliases)
     found = []
     for item in _items(text):
         name = item.text.upper()
@@ -223,6 +218,7 @@ def _among(reading: Reading, parameter: Parameter, items: list[str], one: str = 
 
 
 def _day(reading: Reading, parameter: Parameter, item: _Item) -> str:
+    # Any year: 9999-12-31 is how clients say that there is no end.
     try:
         return date.fromisoformat(item.text).isoformat()  # also reads YYYYMMDD
     except ValueError:
@@ -234,21 +230,19 @@ def read_bound(sign: str) -> Read:
     """A day bounds the session, a time the exchange time; a time without zone is New York's."""
 
     def read(reading: Reading, parameter: Parameter, text: str) -> None:
-        item = _whole_text(text)
+        item = read_words(text)
         if len(item.text) <= 10:
             day = _day(reading, parameter, item)
             if day:
                 reading.parts.append((parameter.name, f"session_date {sign} {day}"))
                 reading.ends[parameter.name] = day
             return
-        try:
-            at = datetime.fromisoformat(item.text)
-            utc = (at if at.tzinfo else at.replace(tzinfo=_ET)).astimezone(UTC)
-        except (ValueError, OverflowError):
+        at = instant_of(item.text, _OPERATORS[sign])
+        if at is None:
             expected = "a date such as 2026-09-18, or a time such as 2026-09-18T09:30:00"
             reading.malformed(parameter.name, item, expected)
             return
-        shown = utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        shown = instant_text(at)
         reading.parts.append((parameter.name, f"trade_ts_utc {sign} {shown}"))
         reading.ends[parameter.name] = shown
 
@@ -259,7 +253,7 @@ def read_range(sign: str) -> Read:
     """One end of a range, a plain decimal number."""
 
     def read(reading: Reading, parameter: Parameter, text: str) -> None:
-        item = _whole_text(text)
+        item = read_words(text)
         if len(item.text) > 40 or not item.text.isascii() or not _NUMBER.fullmatch(item.text):
             reading.malformed(parameter.name, item, "a number such as 250000 or -2.5")
             return
@@ -280,25 +274,29 @@ def read_chip_flag(reading: Reading, parameter: Parameter, text: str) -> None:
     on = _flag(text)
     if on is None:
         expected = "1, true, yes or on; 0, false, no or off mean no filter"
-        reading.malformed(parameter.name, _whole_text(text), expected)
+        reading.malformed(parameter.name, read_words(text), expected)
     elif on:
         _chip(reading, parameter, parameter.name, text, Span(0, len(text)))
 
 
 def read_legacy_chips(*allowed: str) -> Read:
     """A list of chips as older clients wrote it."""
-    names = {name.lower(): name for name in allowed}
+    return _LegacyChips(allowed)
 
-    def read(reading: Reading, parameter: Parameter, text: str) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _LegacyChips:
+    options: tuple[str, ...]
+
+    def __call__(self, reading: Reading, parameter: Parameter, text: str) -> None:
+        names = {name.lower(): name for name in self.options}
         for item in _items(text):
             name = names.get(item.text.lower())
             if name:
                 _chip(reading, parameter, name, text, item.span)
             else:
-                near = closest(item.text, allowed) or ""
-                reading.malformed(parameter.name, item, f"any of {', '.join(allowed)}", near)
-
-    return read
+                near = closest(item.text, self.options) or ""
+                reading.malformed(parameter.name, item, f"any of {', '.join(self.options)}", near)
 
 
 def read_switch(setting: str) -> Read:
@@ -307,7 +305,7 @@ def read_switch(setting: str) -> Read:
     def read(reading: Reading, parameter: Parameter, text: str) -> None:
         on = _flag(text)
         if on is None:
-            reading.malformed(parameter.name, _whole_text(text), "1 or 0")
+            reading.malformed(parameter.name, read_words(text), "1 or 0")
         else:
             reading.settings[setting] = on
 
@@ -316,29 +314,40 @@ def read_switch(setting: str) -> Read:
 
 def read_whole(setting: str, low: int, high: int | None = None) -> Read:
     """A whole number from ``low`` on; more than ``high`` is ``high``."""
+    return _Whole(setting, low, high)
 
-    def read(reading: Reading, parameter: Parameter, text: str) -> None:
-        item = _whole_text(text)
-        if not item.text.isascii() or not _WHOLE.fullmatch(item.text) or int(item.text) < low:
-            reading.malformed(parameter.name, item, f"a whole number, {low} or more")
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    setting: str
+    low: int
+    high: int | None
+
+    def __call__(self, reading: Reading, parameter: Parameter, text: str) -> None:
+        item = read_words(text)
+        if not item.text.isascii() or not _WHOLE.fullmatch(item.text) or int(item.text) < self.low:
+            reading.malformed(parameter.name, item, f"a whole number, {self.low} or more")
         else:
-            reading.settings[setting] = min(int(item.text), high) if high else int(item.text)
-
-    return read
+            reading.settings[self.setting] = min(int(item.text), self.high) if self.high else int(item.text)
 
 
 def read_choice(setting: str, options: dict[str, Any]) -> Read:
     """A setting that is one of a few words."""
+    return _Choice(setting, options)
 
-    def read(reading: Reading, parameter: Parameter, text: str) -> None:
-        item = _whole_text(text)
-        if item.text.lower() in options:
-            reading.settings[setting] = options[item.text.lower()]
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    setting: str
+    options: dict[str, Any]
+
+    def __call__(self, reading: Reading, parameter: Parameter, text: str) -> None:
+        item = read_words(text)
+        if item.text.lower() in self.options:
+            reading.settings[self.setting] = self.options[item.text.lower()]
         else:
-            near = closest(item.text, options) or ""
-            reading.malformed(parameter.name, item, f"one of {', '.join(options)}", near)
-
-    return read
+            near = closest(item.text, self.options) or ""
+            reading.malformed(parameter.name, item, f"one of {', '.join(self.options)}", near)
 
 
 SORTABLE: Final[dict[str, Field]] = {
@@ -356,7 +365,7 @@ def _unknown_field(reading: Reading, parameter: Parameter, item: _Item, known: I
 
 def read_sort(reading: Reading, parameter: Parameter, text: str) -> None:
     """A field to sort by."""
-    item = _whole_text(text)
+    item = read_words(text)
     if item.text in SORTABLE:
         reading.settings["sort"] = SORTABLE[item.text]
     else:

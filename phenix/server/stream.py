@@ -6,15 +6,15 @@ frame's id is that watermark. The text of a row is made once, whoever reads it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from itertools import groupby
 from typing import Any, Final
 
 import orjson
 
-from phenix.engine.log import Event, Kind
+from phenix.engine.watch import Event, Kind
+from phenix.server.follow import Content, Degraded, Events, Progress, Reset, RulesChanged, Snapshot
 from phenix.server.params import Asked
-from phenix.server.service import Events, Progress, Snapshot
 
 __all__ = ["HEADERS", "frames", "payloads"]
 
@@ -22,11 +22,19 @@ HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _RETRY: Final = b"retry: 1000\n\n"
 
 
-async def frames(contents: AsyncIterator[Snapshot | Events | Progress], asked: Asked) -> AsyncIterator[bytes]:
+async def frames(contents: AsyncIterator[Content], asked: Asked) -> AsyncIterator[bytes]:
     """The body of an event stream, in chunks of whole frames."""
     yield _RETRY
     async for content in contents:
-        yield b"".join(_frame(kind, seq, data, asked.named) for kind, seq, data in payloads(content, asked))
+        if isinstance(content, Events) and not asked.request.fields:
+            shape = (content.watch.key, asked.batch, asked.named)
+            yield _made(content, shape, lambda content=content: _framed(content, asked))  # type: ignore[misc]
+        else:
+            yield _framed(content, asked)
+
+
+def _framed(content: Content, asked: Asked) -> bytes:
+    return b"".join([_frame(kind, seq, data, asked.named) for kind, seq, data in payloads(content, asked)])
 
 
 def _frame(kind: str, seq: int, data: bytes, named: bool) -> bytes:
@@ -34,7 +42,7 @@ def _frame(kind: str, seq: int, data: bytes, named: bool) -> bytes:
     return b"".join((f"id: {seq}\n{name}data: ".encode(), data, b"\n\n"))
 
 
-def payloads(content: Snapshot | Events | Progress, asked: Asked) -> Iterable[tuple[str, int, bytes]]:
+def payloads(content: Content, asked: Asked) -> Iterable[tuple[str, int, bytes]]:
     """Event name, id and JSON text of each frame."""
     match content:
         case Snapshot(seq, rows, rules):
@@ -43,6 +51,14 @@ def payloads(content: Snapshot | Events | Progress, asked: Asked) -> Iterable[tu
         case Progress(seq, replaying, closing):
             reason = {"reason": "slow_reader"} if replaying else {"reason": "closing"} if closing else {}
             return (("progress", seq, _payload("progress", seq, **reason)),)
+        case RulesChanged(seq, rules, kept):
+            names = {"ruleVersion": rules.bundle.version, "ruleChecksum": rules.bundle.checksum, "filterKept": kept}
+            return (("rules", seq, _payload("rules", seq, **names)),)
+        case Degraded(seq, reasons):
+            state = {"degraded": bool(reasons), "degradedReason": reasons}
+            return (("degraded", seq, _payload("degraded", seq, **state)),)
+        case Reset(seq, oldest):
+            return (("reset", seq, _payload("reset", seq, reason="rows_removed", oldestSeq=oldest)),)
         case Events():
             if asked.batch:
                 return _batched(content, asked)
@@ -64,13 +80,17 @@ def _payload(kind: str, seq: int, **content: Any) -> bytes:
 
 def _text(content: Events, event: Event, asked: Asked) -> bytes:
     """An event's payload; shared by all subscribers that see it the same way."""
-    if event.record is not None or asked.request.fields:
-        return _encode(content, event, asked.request.fields)
-    key = (f"{content.rules.bundle.version} {event.kind}", event.seq)
-    text = content.batch.encoded.get(key)
-    if text is None:
-        text = content.batch.encoded[key] = _encode(content, event, ())
-    return text
+    keys = asked.request.fields
+    key = (content.rules.bundle.version, event.kind, event.seq, event.record is None, keys)
+    return _made(content, key, lambda: _encode(content, event, keys))
+
+
+def _made(content: Events, key: Hashable, make: Callable[[], bytes]) -> bytes:
+    """What is made once for all who read a batch the same way."""
+    found = content.batch.encoded.get(key)
+    if found is None:
+        found = content.batch.encoded[key] = make()
+    return found
 
 
 def _encode(content: Events, event: Event, keys: tuple[str, ...]) -> bytes:

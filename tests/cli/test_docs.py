@@ -23,17 +23,23 @@ def test_the_committed_pages_are_current(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_written_folder_is_current_until_a_page_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "new" / "docs"
     assert main(["docs", "--out", str(out)]) == 0
-    assert sorted(p.name for p in out.iterdir()) == sorted(PAGES)
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.md")) == sorted(PAGES)
     assert main(["docs", "--check", "--out", str(out)]) == 0
     page = out / "settings.md"
     page.write_text(page.read_text("utf-8").replace("8600", "8601"), "utf-8")
     (out / "fields.md").unlink()
+    gone = out / "diagnostics" / "PHX999-no-more.md"
+    gone.touch()
     capsys.readouterr()
     assert main(["docs", "--check", "--out", str(out)]) == 1
     assert capsys.readouterr().out == (
         f"{out / 'fields.md'} is out of date; write it again with `phenix docs`\n"
         f"{page} is out of date; write it again with `phenix docs`\n"
+        f"{gone} is out of date; write it again with `phenix docs`\n"
     )
+    assert main(["docs", "--out", str(out)]) == 0
+    assert not gone.exists()
+    assert main(["docs", "--check", "--out", str(out)]) == 0
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,3 +48,40 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str], command:
     assert f"no .phx file in {tmp_path}/none: name" in capsys.readouterr().err
     assert main([command, str(tmp_path / "gone")]) == 2
     assert "there is no such file or folder" in capsys.readouterr().err
+
+
+def test_fixes_are_put_in_and_the_file_keeps_its_line_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = tmp_path / "a.phx"
+    rules.write_bytes(
+        b"\xef\xbb\xbf" + b'chip one = value >= 5m && iso == 1 doc "x"\r\nchip two = dte in 180..21 doc "x"\r\n'
+    )
+    assert main(["lint", "--fix", str(rules)]) == 1
+    assert rules.read_bytes() == (
+        b"\xef\xbb\xbf" + b'chip one = value >= 5M and iso doc "x"\r\nchip two = dte in 180..21 doc "x"\r\n'
+    )
+    assert "3 findings fixed in 1 file" in capsys.readouterr().err
+    main(["lint", "--fix", "--unsafe-fixes", str(rules)])
+    assert b"dte in 21..180" in rules.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.phx"]
+    assert main(["lint", "--fix"]) == 2
+    assert main(["lint", "--unsafe-fixes", str(rules)]) == 2
+
+
+def test_other_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = tmp_path / "a,b.phx"
+    rules.write_bytes(b'chip one = value >= 5m doc "100%"\n')
+    assert main(["lint", "--output", "github", str(rules)]) == 1
+    assert capsys.readouterr().out == (
+        f"::error file={tmp_path}/a%2Cb.phx,line=1,endLine=1,col=21,endColumn=23,title=PHX104 unit-mismatch"
+        "::`value` is money, `5m` is a duration%0Awrite `5M` for 5 million dollars\n"
+    )
+    assert main(["lint", "--output", "sarif", str(rules)]) == 1
+    log = json.loads(capsys.readouterr().out)
+    (run,) = log["runs"]
+    (result,) = run["results"]
+    assert (log["version"], result["ruleId"], result["level"]) == ("2.1.0", "PHX104", "error")
+    assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == "PHX104"
+    region = {"startLine": 1, "startColumn": 21, "endLine": 1, "endColumn": 23}
+    assert result["locations"][0]["physicalLocation"]["region"] == region
+    (replacement,) = result["fixes"][0]["artifactChanges"][0]["replacements"]
+    assert replacement == {"deletedRegion": region, "insertedContent": {"text": "5M"}}

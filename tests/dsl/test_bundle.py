@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections import defaultdict
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from phenix.dsl import core as c
-from phenix.dsl.compiler import compile_condition
 from phenix.dsl.source import Source
+from phenix.dsl.types import Kind, Type
 from phenix.engine.bundle import Bundle, compile_bundle, read_rules
 from phenix.engine.check import check_rules, run_cases
-from phenix.engine.targets.english import say
+from phenix.engine.flow import FIELDS, meaning
 
 DEFINED = {
     "calls", "puts", "bid", "ask", "aa", "sweeps", "premium_100k", "sizable", "whales", "large_size", "otm", "leaps",
@@ -74,6 +78,44 @@ def test_a_bundle_survives_its_config(bundle: Bundle) -> None:
         Bundle.from_config(json.dumps(broken))
 
 
+def test_layout_and_comments_make_no_other_version(bundle: Bundle) -> None:
+    def laid_out(text: str) -> str:
+        words = re.sub(r"^#.*", "", text, flags=re.MULTILINE).split('"')
+        words[::2] = [
+            word.replace(" and ", "\n      and  # so\n      ").replace(" => ", "\n=>\n") for word in words[::2]
+        ]
+        return "# Another head.\n\n\n" + '"'.join(words) + "\n\n# The end."
+
+    spread, found = compile_bundle([Source(s.name, laid_out(s.text)) for s in read_rules()])
+    assert spread is not None, found
+    assert spread.checksum == bundle.checksum
+    stricter, _ = compile_bundle([Source(s.name, s.text.replace("dte <= 14", "dte <= 13")) for s in read_rules()])
+    assert stricter is not None
+    assert stricter.checksum != bundle.checksum
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"type": Type(Kind.TIME, 0, 3_600_000)}, {"nullable": True}, {"column": "t.trade_ts_et"}, {"name": "at"}],
+)
+def test_fields_of_another_meaning_make_another_version(bundle: Bundle, change: dict[str, Any]) -> None:
+    assert json.loads(bundle.config_json)["catalog"] == meaning()
+    changed = [replace(f, **change) if f.name == "time_et" else f for f in FIELDS]
+    assert meaning(changed) != meaning()
+    assert meaning([replace(f, doc="other words") for f in FIELDS]) == meaning()
+
+
+def test_a_stored_version_keeps_its_checksum(bundle: Bundle) -> None:
+    """Its config may be of an older Phenix, which wrote it in other words."""
+    config = json.loads(bundle.config_json)
+    config["sources"] = {source.name: source.text for source in read_rules()}
+    text = json.dumps(config)
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    older = Bundle.from_config(text, checksum)
+    assert (older.config_json, older.checksum, older.version) == (text, checksum, checksum[:12])
+    assert [chip.core for chip in older.chips] == [chip.core for chip in bundle.chips]
+
+
 def test_chips_keep_their_bits_when_others_come_and_go(bundle: Bundle) -> None:
     sources = [s for s in read_rules() if s.name != "advanced.phx"]
     fewer, found = compile_bundle(sources, bundle.bits)
@@ -89,39 +131,3 @@ def test_a_bundle_needs_what_the_enricher_reads() -> None:
     assert {"aa_floor", "aa_spread", "packages_are_neutral"} == {
         d.message.split("`")[1] for d in found if d.code == "PHX103"
     }
-
-
-def test_plain_english_names_values(bundle: Bundle) -> None:
-    said = {chip.id: chip.english for chip in bundle.chips}
-    assert said["whales"] == "Value is at least $500,000."
-    assert said["grenade"] == "Dte is at most 7 and otm pct is at least 5% and value is at least $100,000."
-    assert said["weeklies"] == "It is not monthly."
-    assert all(text.endswith(".") for text in said.values())
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("not (iso or value > 5)", "It is not so that (it is iso or value is above $5)."),
-        ("(iso and cross) or @whales", "(it is iso and it is cross) or the chip whales is on."),
-        ("3 < dte <= 7", "3 is below dte and is at most 7."),
-        ("dte in 21.. and dte not in ..<30", "Dte is 21 or more and dte is not below 30."),
-        ("symbol in {SPY, QQQ} or symbol in {}", "Symbol is one of SPY, QQQ or symbol is one of nothing."),
-        ('root not like "A*"', "Root does not read like A*."),
-        ("oi is null or side is not null", "Oi is missing or side is not missing."),
-        ("(@urgent) is unknown", "(the chip urgent is on) is undecided."),
-        ("(oi ?? 5) * 2 > size - 1", "Oi (or 5 where missing) times 2 is above size minus 1."),
-        ("value >= $urgent_value and otm_pct > 50bp", "Value is at least $250,000 and otm pct is above 0.5%."),
-        ("max(price, bid) > $2.5", "The max of price, bid is above $2.5."),
-        ("time_et in 09:30 ET..16:00 ET", "Time et is from 09:30 ET to 16:00 ET."),
-        ("true", "Always."),
-        (
-            "sig_score >= $high_sig_min and otm_pct <= $aa_spread",
-            "Sig score is at least 0.9 and otm pct is at most 10%.",
-        ),
-    ],
-)
-def test_plain_english(text: str, said: str, bundle: Bundle) -> None:
-    condition, found = compile_condition(Source("where", text), bundle.scope)
-    assert condition is not None, found
-    assert say(condition.node, bundle.scope) == said

@@ -6,12 +6,16 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
+from phenix.engine.blocks import Block
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.enrich.clock import utc_of, wall_of
 from phenix.engine.enrich.enricher import Enriched, Enricher
 from phenix.engine.enrich.formulas import trade_id
 from phenix.engine.enrich.roots import adjusted, underlying
 from phenix.engine.flow import ENRICHED, RAW
+from phenix.engine.targets.arrays import Column
 
 __all__ = ["CALENDAR", "Rules", "enrich", "et", "raw"]
 
@@ -28,10 +32,10 @@ class Rules:
         self.aa_spread = Fraction(1, 10)
         self.packages_are_neutral = packages_are_neutral
 
-    def tag(self, row: list[Any]) -> None:
-        """Set a chip and a quality on every row."""
-        at = len(RAW) + NAMES.index("chips_set")
-        row[at] = row[at + 1] = 1
+    def tag(self, block: Block) -> dict[str, Column]:
+        """Set a chip on every row."""
+        ones = Column(np.ones(block.rows, np.int64))
+        return {"chips_set": ones, "chips_known": ones}
 
 
 def et(date: int, clock: str) -> int:

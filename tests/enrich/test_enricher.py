@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from phenix.engine.enrich.enricher import ContractStats, SymbolStats
+from phenix.engine.blocks import Block
+from phenix.engine.enrich.day import ContractStats, SymbolStats
 from phenix.engine.flow import ENRICHED
+from phenix.engine.targets.arrays import Column
 from tests.enrich.prints import Rules, enrich, enricher, et, raw
 
 DAY = 20260105
@@ -72,8 +75,8 @@ def test_eastern_time_is_not_utc() -> None:
 
 def test_the_score_comes_from_the_tagger_on_every_path() -> None:
     class Scored(Rules):
-        def tag(self, row: list[Any]) -> None:
-            row[-8:-3] = [0.5, "complete", "", 7, 7]
+        def tag(self, block: Block) -> dict[str, Column]:
+            return super().tag(block) | {"sig_score": Column(np.full(block.rows, 0.5))}
 
     rows = [raw(1, T), raw(2, T, condition=40), raw(3, T, condition=147)]
     names = [field.name for field in ENRICHED]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phenix.engine.blocks import cells_of
 from phenix.engine.enrich.formulas import (
+    SIDES,
     aggressiveness,
+    dte,
     opening,
     otm_pct,
     premium,
@@ -20,8 +26,27 @@ from phenix.engine.enrich.formulas import (
     value_bucket,
     vol_oi_ratio,
 )
+from phenix.engine.targets.arrays import Column
 
 TENTH = Fraction(1, 10)
+
+
+def ints(*values: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.array(values, np.int64)
+
+
+def maybe(value: int | None) -> Column:
+    """A column of one row that may be unknown, of the prices around it."""
+    return Column(ints(value or 0), None if value is not None else np.array([False]))
+
+
+def sided(side: str | None) -> Column:
+    return Column(np.array([SIDES.code(side or "AA")], np.uint8), np.array([side is not None]), SIDES)
+
+
+def one(formula: Callable[..., Column], *values: Any) -> Any:
+    """A formula's answer for one row."""
+    return cells_of(formula(*values))[0]
 
 
 @pytest.mark.parametrize(
@@ -51,14 +76,23 @@ TENTH = Fraction(1, 10)
     ],
 )
 def test_side(price: int, bid: int | None, ask: int | None, expected: str | None) -> None:
-    assert side(price, bid, ask, 100, TENTH) == expected
+    assert one(side, ints(price), maybe(bid), maybe(ask), 100, TENTH) == expected
 
 
-def test_side_takes_any_constants() -> None:
-    assert side(2_1100, 2_0000, 2_1000, 101, TENTH) == "ASK"
-    assert side(2_1100, 2_0000, 2_1000, 100, Fraction(1, 9)) == "ASK"
-    assert side(2_1334, 2_0000, 2_1000, 100, Fraction(1, 3)) == "AA"
-    assert side(2_1333, 2_0000, 2_1000, 100, Fraction(1, 3)) == "ASK"
+@pytest.mark.parametrize(
+    ("price", "aa_floor", "aa_spread", "expected"),
+    [
+        (2_1100, 101, TENTH, "ASK"),
+        (2_1100, 100, Fraction(1, 9), "ASK"),
+        (2_1334, 100, Fraction(1, 3), "AA"),
+        (2_1333, 100, Fraction(1, 3), "ASK"),
+        (2_1334, 100, Fraction(10**20, 3 * 10**20 + 1), "AA"),  # beyond 64 bits, and exact still
+        (2_1333, 100, Fraction(10**20, 3 * 10**20 + 1), "ASK"),
+        (2_1000, 0, Fraction(0), "AA"),
+    ],
+)
+def test_side_takes_any_constants(price: int, aa_floor: int, aa_spread: Fraction, expected: str) -> None:
+    assert one(side, ints(price), maybe(2_0000), maybe(2_1000), aa_floor, aa_spread) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,11 +104,18 @@ def test_side_takes_any_constants() -> None:
     ],
 )  # fmt: skip
 def test_sentiment(right: str, side_: str | None, expected: str) -> None:
-    assert sentiment(right, side_) == expected
+    assert one(sentiment, np.array([right == "CALL"]), sided(side_)) == expected
 
 
 def test_aggressiveness() -> None:
-    assert [aggressiveness(p, 2_0000, 2_1000) for p in (2_0000, 2_0500, 2_1000, 2_1500)] == [-1.0, 0.0, 1.0, 2.0]
+    quote = Column(ints(*[2_0000] * 5)), Column(ints(*[2_1000] * 4, 2_0000))
+    sides = Column(np.zeros(5, np.uint8), np.array([True] * 4 + [False]), SIDES)
+    found = aggressiveness(ints(2_0000, 2_0500, 2_1000, 2_1500, 2_1500), *quote, sides)
+    assert cells_of(found) == [-1.0, 0.0, 1.0, 2.0, None]
+
+
+def test_dte_counts_calendar_days() -> None:
+    assert dte(ints(20_000, 20_000, 20_000), 86_400_000 * ints(20_000, 20_001, 19_990) - 1).tolist() == [1, 0, 11]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +131,9 @@ def test_aggressiveness() -> None:
     ],
 )
 def test_otm_pct(right: str, strike: int, spot: int | None, expected: float | None) -> None:
-    assert otm_pct(right, strike, spot) == expected
+    call = np.array([right == "CALL"])
+    assert one(otm_pct, call, ints(strike), maybe(spot), np.array([False])) == expected
+    assert one(otm_pct, call, ints(strike), maybe(spot), np.array([True])) is None
 
 
 @pytest.mark.parametrize(
@@ -110,26 +153,29 @@ def test_premium_is_exact() -> None:
 
 
 def test_vol_oi_ratio() -> None:
-    assert vol_oi_ratio(10, None) is None
-    assert vol_oi_ratio(10, 0) == 10.0
-    assert vol_oi_ratio(10, 4) == 2.5
+    assert [one(vol_oi_ratio, ints(10), maybe(oi)) for oi in (None, 0, 4)] == [None, 10.0, 2.5]
 
 
 def test_opening_is_proof() -> None:
-    assert opening(50, 60, 39) is True  # 50 > 39 + 10
-    assert opening(50, 60, 40) is False
-    assert opening(50, 60, None) is None
-    assert opening(1, 1, 0) is True
+    assert one(opening, ints(50), ints(60), maybe(39)) is True  # 50 > 39 + 10
+    assert one(opening, ints(50), ints(60), maybe(40)) is False
+    assert one(opening, ints(50), ints(60), maybe(None)) is None
+    assert one(opening, ints(1), ints(1), maybe(0)) is True
 
 
 def test_value_bucket_edges() -> None:
-    assert [value_bucket(v) for v in (0, 1, 127, 128, 129, 130, 255, 256)] == [0, 1, 127, 128, 128, 129, 191, 192]
+    edges = ints(0, 1, 127, 128, 129, 130, 255, 256)
+    assert value_bucket(edges).tolist() == [0, 1, 127, 128, 128, 129, 191, 192]
 
 
-@given(st.integers(0, 2**63))
+@settings(derandomize=True, database=None)
+@given(st.integers(0, 2**52) | st.integers(1, 52).map(lambda bits: 2**bits - 1))
 def test_value_bucket_keeps_order_and_is_fine(value: int) -> None:
-    assert value_bucket(value) <= value_bucket(value + 1)
-    assert value_bucket(value) < value_bucket(value + value // 64 + 1)
+    here, next_, far = value_bucket(ints(value, value + 1, value + value // 64 + 1)).tolist()
+    assert here <= next_
+    assert here < far
+    shift = max(value.bit_length() - 7, 0)
+    assert here == 64 * shift + (value >> shift)
 
 
 IDENTITY = ("AAPL", 20241115, 220_0000, "CALL", 1730730602064, 4_1500, 1, 18, 5, 19598457)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.enrich import oracle
@@ -87,7 +87,7 @@ def rows_of(drawn: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return rows
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(
     st.lists(prints, min_size=1, max_size=45),
     st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=12),

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from drills._stores import stored_rows
+from drills._tapes import REAL, real_files
 from phenix import app
-from phenix.engine.flow import INDEX, STORED
+from phenix.engine.flow import INDEX
 from phenix.ingest.importer import Summary, import_parts
 from phenix.ingest.reading import Sources, check_sources, read_parts
 
@@ -33,17 +35,8 @@ GOOD = dict(
         strict=True,
     )
 )
-ASIDE = frozenset({"ingested_at_utc", "enriched_at_utc", "spot_source"})
-"""What differs between two ways into the store."""
-
 Tape = tuple[str, str | None, str | None]
-TAPES: tuple[tuple[str, str, Tape], ...] = (
-    ("GOOG", "2015-12-24", ("goog_2015-12-24_minute_trade_quote.csv", "goog_2015-12-24_open_interest.csv",
-              "goog_2015-12-24_underlying_quote.csv")),
-    ("SPY", "2024-06-14", ("spy_2024-06-14_trade_quote.csv", None, None)),
-    ("VIX", "2016-06-01", ("vix_2016-06-01_morning_trade_quote.csv", None,
-              "vix_2016-06-01_morning_underlying_quote.csv")),
-)  # fmt: skip
+TAPES: tuple[tuple[str, str, Tape], ...] = REAL
 
 
 def line(**columns: Any) -> str:
@@ -60,6 +53,27 @@ def write(
     return path
 
 
+def day_sources(folder: Path, prints: int) -> Sources:
+    """A print a second from 10:00 on, over five contracts of XYZ, with open interest and quotes of XYZ."""
+    trades = [
+        line(
+            trade_timestamp=f"2024-11-04T10:{n // 60 % 60:02d}:{n % 60:02d}",
+            quote_timestamp=f"2024-11-04T10:{n // 60 % 60:02d}:{n % 60:02d}",
+            sequence=n,
+            strike=f"{200 + n % 5}.000",
+            price=f"{3.90 + n % 16 / 100:.2f}",
+        )
+        for n in range(prints)
+    ]
+    interest = [f"XYZ,2024-11-08,{200 + n}.000,CALL,2024-11-04T06:30:04,{n}" for n in range(4)]
+    quotes = [f"2024-11-04T10:{n:02d}:00,XYZ,1,1,200.{n:02d},0,1,1,200.{n + 1:02d},0" for n in range(0, 20, 5)]
+    return Sources(
+        (write(folder / "day.csv", trades),),
+        (write(folder / "oi.csv", interest, INTEREST_COLUMNS),),
+        (write(folder / "quotes.csv", quotes, QUOTE_COLUMNS),),
+    )
+
+
 def run_import(store: Path, sources: Sources) -> Summary:
     """Import into a store, in this process."""
     check_sources(sources)
@@ -67,11 +81,7 @@ def run_import(store: Path, sources: Sources) -> Summary:
         return import_parts(read_parts(sources), app.recorder(writer), lambda _progress: None)
 
 
-def rows(store: Path) -> list[tuple[Any, ...]]:
-    """Every row of a store, the parts that say when and how it came left out."""
-    keep = [INDEX[field.name] for field in STORED if field.name not in ASIDE]
-    with app.open_reader(f"sqlite:{store}") as reader:
-        return [tuple(row[i] for i in keep) for row in reader.rows_after(0, 10**7)]
+rows = stored_rows
 
 
 def values(store: Path, *names: str) -> list[tuple[Any, ...]]:
@@ -85,7 +95,7 @@ def tape_sources(tape: Tape) -> Sources:
     folder = os.environ.get("PHENIX_TAPES")
     if not folder:
         pytest.skip("PHENIX_TAPES names no folder of real captures")
-    return Sources(*(tuple(Path(folder) / name for name in (given,) if name) for given in tape))
+    return real_files(Path(folder), tape)
 
 
 def copy(sources: Sources, **changes: Any) -> Sources:

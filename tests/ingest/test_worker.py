@@ -16,22 +16,26 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from drills._stores import unfounded
 from phenix import app
 from phenix.config import Settings, load
 from phenix.engine.enrich.calendar import Calendar
-from phenix.engine.flow import INDEX
-from phenix.engine.store.base import StoreError
+from phenix.engine.flow import BY_NAME, INDEX
+from phenix.engine.store.base import Cause, Gap, Problem, StoreError
 from phenix.ingest.inputs import SpotBook
+from phenix.ingest.intake import STREAM, Intake
+from phenix.ingest.parity import PARITY
 from phenix.ingest.preflight import HEALTH_TIMEOUT, preflight
-from phenix.ingest.reading import Sources
+from phenix.ingest.reading import FILE, Sources
+from phenix.ingest.spots import DELAYED, IV
 from phenix.ingest.terminal.client import OpenInterestRow, Stream
+from phenix.ingest.terminal.events import UnderlyingQuote
 from phenix.ingest.terminal.protocol import Contract, decode
-from phenix.ingest.worker import Figures, Intake, Worker
+from phenix.ingest.worker import Figures, Worker
 from tests.ingest.files import (
-    INTEREST_COLUMNS,
-    QUOTE_COLUMNS,
     TAPES,
     Tape,
+    day_sources,
     line,
     rows,
     run_import,
@@ -74,34 +78,15 @@ def test_live_rows_are_those_of_an_import(tmp_path: Path, symbol: str, day: str,
     expected = rows(tmp_path / "import.sqlite")
     (figures,) = asyncio.run(_play(sources, symbol, tmp_path / "live.sqlite", [{"once": True}]))
     assert (figures.stored, figures.duplicates, figures.dead_letters) == (len(expected), 0, 0)
+    assert sum(figures.latency.steps["received to enriched"].counts) == figures.stored
     assert rows(tmp_path / "live.sqlite") == expected
     with app.open_reader(f"sqlite:{tmp_path / 'live.sqlite'}") as reader:
         for price, words in reader.execute("SELECT price, raw_payload_json FROM option_trades"):
             assert round(json.loads(words)["trade"]["price"] * 10_000) == price
 
 
-def _day(folder: Path, prints: int) -> Sources:
-    trades = [
-        line(
-            trade_timestamp=f"2024-11-04T10:{n // 60 % 60:02d}:{n % 60:02d}",
-            quote_timestamp=f"2024-11-04T10:{n // 60 % 60:02d}:{n % 60:02d}",
-            sequence=n,
-            strike=f"{200 + n % 5}.000",
-            price=f"{3.90 + n % 16 / 100:.2f}",
-        )
-        for n in range(prints)
-    ]
-    interest = [f"XYZ,2024-11-08,{200 + n}.000,CALL,2024-11-04T06:30:04,{n}" for n in range(4)]
-    quotes = [f"2024-11-04T10:{n:02d}:00,XYZ,1,1,200.{n:02d},0,1,1,200.{n + 1:02d},0" for n in range(0, 20, 5)]
-    return Sources(
-        (write(folder / "day.csv", trades),),
-        (write(folder / "oi.csv", interest, INTEREST_COLUMNS),),
-        (write(folder / "quotes.csv", quotes, QUOTE_COLUMNS),),
-    )
-
-
 def test_a_worker_stopped_and_started_again_gives_the_same_rows(tmp_path: Path) -> None:
-    sources = _day(tmp_path, 1_000)
+    sources = day_sources(tmp_path, 1_000)
     run_import(tmp_path / "import.sqlite", sources)
     runs: list[dict[str, Any]] = [{"stop_after": 100}, {"stop_after": 150}, {"once": True}]
     # Paced, so that the tape outlasts the first two runs.
@@ -112,7 +97,7 @@ def test_a_worker_stopped_and_started_again_gives_the_same_rows(tmp_path: Path) 
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing_it_had_stored(tmp_path: Path) -> None:
-    sources = _day(tmp_path, 1_000)
+    sources = day_sources(tmp_path, 1_000)
     run_import(tmp_path / "import.sqlite", sources)
     store = tmp_path / "live.sqlite"
     tape = app.tape(sources.trades, sources.open_interest, sources.underlying)
@@ -157,19 +142,32 @@ def _until_rows(store: Path) -> None:
         pass  # watched, not waited for: the first rows are the event; the test's own timeout bounds it
 
 
-def test_delayed_quotes_are_polled_where_they_are_not_streamed(tmp_path: Path) -> None:
-    sources = _day(tmp_path, 3_600)  # an hour in nine seconds: three polls find a quote that is old enough
-    tape = app.tape(sources.trades, sources.open_interest, sources.underlying)
+@pytest.mark.parametrize(("refused", "source"), [("implied_volatility", "delayed"), ("", "iv")])
+def test_quotes_are_polled_where_they_are_not_streamed(tmp_path: Path, refused: str, source: str) -> None:
+    """The freshest counts: prices of implied volatilities are up to the minute, stock quotes a quarter of an hour old.
 
-    async def run() -> Figures:
-        async with app.terminal(tape, speed=400.0, stocks="value", settle_s=0.1) as terminal:
-            return await _ingest(_settings(terminal, "XYZ", tmp_path / "live.sqlite"), once=True)
+    What the account does not include is asked for once.
+    """
+    sources = day_sources(tmp_path, 3_600)  # an hour in nine seconds: three polls find a quote that is old enough
+    tape, store = app.tape(sources.trades, sources.open_interest, sources.underlying), tmp_path / "live.sqlite"
 
-    assert asyncio.run(run()).stored == 3_600
-    sources_seen = {source for (source,) in values(tmp_path / "live.sqlite", "spot_source")}
-    assert sources_seen == {None, "delayed"}
-    ages = [age for (age,) in values(tmp_path / "live.sqlite", "spot_age_ms") if age is not None]
-    assert min(ages) >= 0
+    async def run() -> tuple[Figures, int]:
+        faults = [f"http_471:path={refused}"] if refused else []
+        async with app.terminal(tape, speed=400.0, stocks="value", settle_s=0.1, faults=faults) as terminal:
+            figures = await _ingest(_settings(terminal, "XYZ", store), once=True)
+            return figures, terminal.stream.playback.ledger.answers[471]
+
+    figures, answers = asyncio.run(run())
+    assert (figures.stored, answers) == (3_600, bool(refused))
+    mids = {quote.wall: (quote.bid + quote.ask) // 2 for quote in tape.events() if isinstance(quote, UnderlyingQuote)}
+    found = values(store, "spot_source", "spot", "trade_ts_et", "spot_age_ms")
+    assert {source for source, *_ in found} == {None, source}
+    assert all(mids[at - age] == spot for source, spot, at, age in found if source)
+    assert unfounded(store) == {}
+
+
+def test_every_source_of_a_spot_can_be_asked_for() -> None:
+    assert {FILE, STREAM, DELAYED, IV, PARITY} == {*BY_NAME["spot_source"].type.members}
 
 
 CONTRACT = {"security_type": "OPTION", "root": "XYZ", "expiration": 20241108, "strike": 220_000, "right": "C"}
@@ -276,6 +274,7 @@ def test_bad_frames_are_dead_letters_and_the_rest_is_stored(tmp_path: Path) -> N
                         Stream(f"ws://127.0.0.1:{port}"),
                         contracts=[Contract("OPTION", "XYZ", 20241108, 2_200_000, "CALL")],
                         underlyings=[],
+                        history_path=settings.ingest_path,
                         once=True,
                     )
                     return await worker.run(asyncio.Event())
@@ -299,7 +298,7 @@ def test_bad_frames_are_dead_letters_and_the_rest_is_stored(tmp_path: Path) -> N
     assert all(letter.stream == "terminal" and letter.detail and letter.snippet for letter in letters)
 
 
-def test_a_lost_line_is_a_dead_letter_with_both_times(tmp_path: Path) -> None:
+def test_a_lost_line_is_a_gap_with_both_times(tmp_path: Path) -> None:
     """Not the wait for the first connection; a line lost before it said a word is heard last on the one before."""
     now = [1_730_730_000_250]
     attempts: list[Worker] = []
@@ -334,26 +333,46 @@ def test_a_lost_line_is_a_dead_letter_with_both_times(tmp_path: Path) -> None:
                         Stream(f"ws://127.0.0.1:{port}", backoff_base_s=0.01, clock=lambda: now[0]),
                         contracts=[],
                         underlyings=[],
+                        history_path=settings.ingest_path,
                         once=True,
                     )
                     workers.append(worker)
                     return await worker.run(asyncio.Event())
 
     figures = asyncio.run(run())
-    assert (figures.connections, figures.stored, figures.dead_letters) == (3, 1, 2)
+    assert (figures.connections, figures.stored, figures.dead_letters, figures.gaps.total()) == (3, 1, 0, 1)
     with app.open_reader(f"sqlite:{tmp_path}/live.sqlite") as reader:
-        letters = [letter for _, letter in reader.dead_letters()]
-    assert [(letter.stream, letter.reason, letter.detail, letter.at_utc) for letter in letters] == [
-        ("terminal", "gap", f"nothing was received from {heard} to {again}: the connection was lost", at)
-        for heard, again, at in (
-            ("2024-11-04T14:20:21.250Z", "2024-11-04T14:21:31.250Z", 1_730_730_091_250),
-            ("2024-11-04T14:20:21.250Z", "2024-11-04T14:21:41.250Z", 1_730_730_101_250),
-        )
-    ]
+        (gap,) = reader.gaps()
+    assert gap == Gap(Cause.DISCONNECTED, 1_730_730_021_250, 1_730_730_101_250, number=1)
+
+
+def test_work_ends_when_what_goes_on_beside_the_stream_cannot(tmp_path: Path) -> None:
+    """A store that cannot be written while only gaps are: not a worker that goes on without them, and tells nobody."""
+    sources = day_sources(tmp_path, 1_000)
+    tape = app.tape(sources.trades, sources.open_interest, sources.underlying)
+    store = tmp_path / "live.sqlite"
+
+    async def run() -> None:
+        async with app.terminal(tape, speed=150.0, stocks="standard", settle_s=0.1) as terminal:
+            settings = _settings(terminal, "XYZ", store)
+            await _ingest(settings, stop_after=100)
+            with app.open_writer(settings.store) as writer:
+                recorder = app.recorder(writer)
+                recorder.open_gaps = _broken  # type: ignore[method-assign] # as a disk that fails would have it
+                async with app.terminal_client(settings) as client:
+                    worker = await app.worker(settings, recorder, client)
+                    await asyncio.wait_for(worker.run(asyncio.Event()), 60)
+
+    with pytest.raises(StoreError, match="the disk failed"):
+        asyncio.run(run())
+
+
+def _broken() -> list[Gap]:
+    raise StoreError(Problem.IO, "the disk failed")
 
 
 def test_the_command_runs_until_it_is_stopped(tmp_path: Path) -> None:
-    sources = _day(tmp_path, 300)
+    sources = day_sources(tmp_path, 300)
     tape = app.tape(sources.trades, sources.open_interest, sources.underlying)
 
     async def run() -> tuple[int, str]:
@@ -391,15 +410,12 @@ def test_without_a_terminal_preflight_says_so(tmp_path: Path) -> None:
     }
     command = [sys.executable, "-m", "phenix"]
     done = subprocess.run([*command, "ingest"], capture_output=True, text=True, env=environment)
-    assert done.returncode == 2
+    assert done.returncode == 14
     assert done.stderr.startswith(f"phenix: {HEALTH_TIMEOUT}: the terminal is not connected after 0.05 s: no answer")
-    report = subprocess.run([*command, "preflight"], capture_output=True, text=True, env=environment)
-    assert report.returncode == 1
-    assert json.loads(report.stdout)["checks"][0]["code"] == HEALTH_TIMEOUT
 
 
 def test_preflight_passes_against_a_terminal(tmp_path: Path) -> None:
-    sources = _day(tmp_path, 2)
+    sources = day_sources(tmp_path, 2)
 
     async def run() -> dict[str, Any]:
         async with (

@@ -171,8 +171,10 @@ def test_each_filterable_field_is_in_the_drawer_once(page: Page, served: Served)
     opened(page, served, "bid=1")
     assert page.locator(".pill .text").all_inner_texts() == ["bid = 1"]  # a chip of older clients, not a price
     page.get_by_role("button", name="Filters").click()
-    names = page.locator(".panel legend .code").all_inner_texts()
-    assert sorted(names) == sorted(field["name"] for field in catalog(served)["fields"] if field["filterable"])
+    fields = sorted(field["name"] for field in catalog(served)["fields"] if field["filterable"])
+    shown_names = page.locator(".panel legend .code")
+    expect(shown_names).to_have_count(len(fields))  # the drawer opens a frame or two after the click
+    assert sorted(shown_names.all_inner_texts()) == fields
     written = page.locator(".panel fieldset.written legend .code").all_inner_texts()
     assert {"bid", "ask", "iso", "time_et"} <= set(written)
 
@@ -274,6 +276,16 @@ def test_headers_sort_on_the_server(page: Page, served: Served) -> None:
     header.get_by_role("button").click()
     settled(page)
     assert query_of(page) == {}
+
+
+def test_a_suggestion_replaces_the_place_it_is_for(page: Page, served: Served) -> None:
+    opened(page, served)
+    page.keyboard.press("/")
+    page.keyboard.type("iso = 1")  # the finding stands at `1`, the suggestion is for the whole
+    finding = page.locator(".under .diagnostics li")
+    finding.get_by_role("button", name="Use").click()
+    expect(page.locator("#where")).to_have_value("iso")
+    expect(finding).to_have_count(0)
 
 
 def test_a_wrong_filter_text_is_explained_and_its_suggestion_taken(page: Page, served: Served) -> None:

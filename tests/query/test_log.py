@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from phenix.engine.flow import INDEX
-from phenix.engine.log import Batch, Event, Kind, Log, Step, Subscription, Watch, read_batch
+from phenix.engine.groups import Groups
+from phenix.engine.log import Log, Subscription
 from phenix.engine.predicate import Predicate, compile_predicate
 from phenix.engine.store.base import Problem, Reader, StoreError
 from phenix.engine.store.sqlite import open_reader
+from phenix.engine.watch import Batch, Event, Kind, Step, Watch, read_batch
 from tests.server.rows import Store
 
 SEQ = INDEX["seq"]
@@ -28,13 +30,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @asynccontextmanager
-async def following(store: Store, *, queue_rows: int = 20_000) -> AsyncIterator[Log]:
+async def following(store: Store, *, queue_rows: int = 20_000, groups: Groups | None = None) -> AsyncIterator[Log]:
     reader = open_reader(store.path)
 
     async def read(wanted: Callable[[Reader], Batch]) -> Batch:
         return await asyncio.to_thread(wanted, reader)
 
-    log = Log(lambda: open_reader(store.path), read, queue_rows=queue_rows)
+    log = Log(lambda: open_reader(store.path), read, groups=groups, queue_rows=queue_rows)
     log.start(store.writer.reads.watermark())
     try:
         yield log
@@ -99,7 +101,7 @@ def test_a_slow_reader_is_replayed_and_told_and_slows_nobody(store: Store) -> No
             for _ in range(30):
                 await asyncio.to_thread(store.add, 5)
                 fast += await take(quick, store.made)
-            assert slow.overflows
+            assert log.overflows
             assert slow.queued <= 20
             late = await take(slow, 150)
             assert seqs(fast) == seqs(late) == list(range(1, 151))
@@ -211,3 +213,29 @@ def test_a_watch_judges_each_seq_as_of_itself(store: Store) -> None:
     assert found("cancel_record") == [(last, "UPDATED", last)]
     assert found("size < 0") == []
     assert Event(1, Kind.UPDATED, rows[0]).record is None
+
+
+def test_what_means_nothing_is_passed_over_without_a_gap(store: Store) -> None:
+    """A subscriber is not woken for what its watch does not match; its position goes on."""
+
+    async def scenario() -> None:
+        groups = Groups(least=1)
+        async with following(store, groups=groups) as log:
+            calls = log.subscribe(watch=Watch(predicate(store, "right = call")), version=store.bundle.version)
+            everything = log.subscribe()
+            groups.settle()
+            await asyncio.to_thread(store.add, 5, right="PUT")
+            await take(everything, 5)
+            assert (calls.position, calls.queued) == (5, 0)
+            for right in ("CALL", "PUT", "PUT", "CALL", "PUT"):  # now while it is busy elsewhere
+                await asyncio.to_thread(store.add, 1, right=right)
+                await take(everything, store.made)
+            assert (calls.position, calls.queued) == (5, 2)
+            assert seqs(await take(calls, 10)) == [6, 9]
+            await asyncio.to_thread(store.add, 1, right="CALL")
+            assert seqs(await take(calls, 11)) == [11]
+            calls.close()
+            everything.close()
+        groups.settle()
+
+    asyncio.run(scenario())

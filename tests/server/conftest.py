@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +28,31 @@ def phenix(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "phenix", *arguments]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """A command to its end."""
-    return subprocess.run(phenix(*arguments), capture_output=True, text=True, timeout=60, env=environment())
+    ours = {**environment(), **(environ or {})}
+    return subprocess.run(phenix(*arguments), capture_output=True, text=True, timeout=60, env=ours)
 
 
 class Server:
     """A serving process; a second start takes the same ports."""
 
-    def __init__(self, store: str, *options: str) -> None:
+    def __init__(self, store: str, *options: str, environ: Mapping[str, str] | None = None) -> None:
         self.store = store
         self.options = options
+        self.environ = {**environment(), **(environ or {})}
         self.port = self.grpc_port = 0
         self.start()
 
     def start(self) -> None:
         ports = ("--port", str(self.port), "--grpc-port", str(self.grpc_port))
         self.process = subprocess.Popen(
-            phenix("serve", "--store", self.store, *ports, *self.options), stdout=subprocess.PIPE, env=environment()
+            phenix("serve", "--store", self.store, *ports, *self.options), stdout=subprocess.PIPE, env=self.environ
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
-        assert line.startswith("phenix serve: ready at http://127.0.0.1:"), line
-        http, grpc = line.split("//127.0.0.1:")[1].split("/ and gRPC 127.0.0.1:")
+        assert line.startswith("phenix serve: ready at http"), line
+        http, grpc = (part.rpartition(":")[2] for part in line.split("/ and gRPC"))
         self.port, self.grpc_port = int(http), int(grpc)
 
     @property

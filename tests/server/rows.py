@@ -86,11 +86,8 @@ class Store:
         """Append rows; ``cancels`` are (position of the record among them, seq it takes back)."""
         appended = self.writer.append(Batch(rows=[row[: len(RAW)] for row in rows]))
         assert appended.duplicates == 0
-        stored = []
-        for row, raw in zip(rows, appended.rows, strict=True):
-            whole = [*raw, *row[len(RAW) :]]
-            self.bundle.tag(whole)
-            stored.append(whole)
+        stored = [[*raw, *row[len(RAW) :]] for row, raw in zip(rows, appended.rows, strict=True)]
+        self.bundle.tag(stored)
         taken = [(original, stored[position][0]) for position, original in cancels]
         self.writer.append_enriched([(*row[:2], *row[len(RAW) :]) for row in stored], taken)
         return stored

@@ -26,7 +26,7 @@ class Sse:
         self._socket.settimeout(30)
         self._socket.connect(("127.0.0.1", port))
         header = "" if last_id is None else f"Last-Event-ID: {last_id}\r\n"
-        self._socket.sendall(f"GET /api/flow/stream?{query} HTTP/1.1\r\nHost: x\r\n{header}\r\n".encode())
+        self._socket.sendall(f"GET /api/flow/stream?{query} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n".encode())
         self._file = self._socket.makefile("rb")
         self.status = int(self._file.readline().split()[1])
         while self._file.readline() not in (b"\r\n", b""):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import csv
+import io
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
-from phenix import app
+from phenix.cli.main import main
 from phenix.engine.encode import ROW_KEYS
 from tests.server.conftest import Server, environment, phenix, run
 from tests.server.rows import Store
@@ -51,7 +56,7 @@ def test_ports_in_use(store: Store, taken: int) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "::1234", "127.0.0.1.example.com", "localhost.example.com"])
 def test_other_hosts(store: Store, host: str) -> None:
     assert refused("serve", "--store", store.url, "--host", host, "--port", "0", "--grpc-port", "0").startswith(
-        f"phenix: will not listen on {host}: without tokens"
+        f"phenix: will not listen on {host} without tokens"
     )
 
 
@@ -117,45 +122,134 @@ def test_export_writes_every_row(session: Session) -> None:
     assert sum(row["cancelled"] for row in rows) == sum(row["cancelRecord"] for row in rows) == 10
 
 
-def test_export_of_some_rows(session: Session) -> None:
+@pytest.fixture
+def wrote(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., bytes]:
+    """What a command writes to its output, run in this process."""
+    folder = tmp_path_factory.mktemp("written")
+
+    def write(*arguments: str) -> bytes:
+        file = folder / "rows"
+        assert main((*arguments, "--output", str(file))) == 0
+        assert [path.name for path in folder.iterdir()] == ["rows"]
+        return file.read_bytes()
+
+    return write
+
+
+def test_export_of_some_rows(session: Session, wrote: Callable[..., bytes]) -> None:
     store, server = session
 
-    def seqs(where: str) -> list[int]:
-        done = run("export", "--store", store.url, "--where", where)
-        assert done.returncode == 0, done.stderr
-        return [orjson.loads(line)["seq"] for line in done.stdout.splitlines()]
+    def seqs(*arguments: str) -> list[int]:
+        return [orjson.loads(line)["seq"] for line in wrote("export", "--fields", "seq", *arguments).splitlines()]
 
-    assert seqs("cancel_record") == list(range(401, 411))
+    stored, served = ("--store", store.url), ("--server", server.target)
+    assert seqs(*stored, "--where", "cancel_record") == list(range(401, 411))
     _, body = server.get("/api/flow?right=call&limit=1000&includeCancelled=1&sortOrder=asc")
-    assert seqs("right = call") == [row["seq"] for row in body["data"]]
-    wrong = refused("export", "--store", store.url, "--where", "value >= 5m")
-    assert "PHX104" in wrong
-    assert "--where:1:10" in wrong
+    expected = [row["seq"] for row in body["data"]]
+    assert seqs(*stored, "--where", "right = call") == expected
+    assert seqs(*served, "--where", "right = call") == expected
+    assert seqs(*served, "right=CALL", "date=2026-09-18") == expected
+    _, body = server.get("/api/flow?right=call&limit=1000&sortOrder=asc")
+    expected = [row["seq"] for row in body["data"]]
+    assert seqs(*stored, "right=call", "--no-include-cancelled") == expected
 
 
-def test_export_closes_the_store(store: Store) -> None:
-    store.add(3)
-    store.close()
+def test_wrong_input_is_shown_where_it_is_wrong(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    store, server = session
 
-    def opened() -> int:
-        """Descriptors of the store's file that this process holds."""
-        count = 0
-        for entry in Path("/dev/fd").iterdir():
-            try:
-                count += os.path.samestat(os.fstat(int(entry.name)), store.path.stat())
-            except OSError:
-                continue  # the one that listed them
-        return count
+    def refused(*arguments: str) -> str:
+        assert main(arguments) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        return printed.err
 
-    with app.export(store.url) as lines:
-        assert not isinstance(lines, str)
-        assert opened() == 1
-        assert len(list(lines)) == 3
-    with app.export(store.url) as lines:
-        next(iter(lines))  # and not to the end
-    with app.export(store.url, "nonsense") as wrong:
-        assert isinstance(wrong, str)
-    assert opened() == 0
+    stored, served = ("--store", store.url), ("--server", server.target)
+    for command, *source in (("query", *stored), ("tail", *served), ("export", *stored), ("export", *served)):
+        wrong = refused(command, *source, "--where", "value >= 5m", "symbol=SPY,??")
+        assert "phenix:   PHX104 where:1:10: " in wrong
+        assert "phenix:     value >= 5m\nphenix:              ^^\n" in wrong
+        assert "phenix:   PHX402 symbol:1:5: " in wrong
+    only = ("query", "--store", store.url)
+    assert refused(*only, "limit=5") == "phenix: limit=5: limit filters no rows; use --limit\n"
+    assert refused(*only, "cursor=x") == "phenix: cursor=x: cursor filters no rows; leave it out\n"
+    assert refused(*only, "symbol=SPY", "--param", "symbol=QQQ") == (
+        "phenix: symbol is given more than once: separate values by commas\n"
+    )
+    assert refused(*only, "--fields", "sequ") == "phenix: --fields: there is no key 'sequ' of a row (write `seq`)\n"
+    assert "write HOST:PORT" in refused("query", "--server", "ftp://here")
+
+
+def test_formats_are_the_same_rows(session: Session, wrote: Callable[..., bytes]) -> None:
+    store, _ = session
+    export = ("export", "--store", store.url, "--format")
+    rows = [orjson.loads(line) for line in wrote(*export, "jsonl").splitlines()]
+    for form, read in (("parquet", pyarrow.parquet.read_table), ("arrow", _arrow)):
+        table = read(io.BytesIO(wrote(*export, form)))
+        assert table.schema.names == list(ROW_KEYS)
+        assert table["seq"].to_pylist() == [row["seq"] for row in rows]
+        assert [float(value) for value in table["value"].to_pylist()] == [row["value"] for row in rows]
+    piped = subprocess.run(phenix(*export, "parquet", "--fields", "seq,chips"), capture_output=True, env=environment())
+    assert pyarrow.parquet.read_table(io.BytesIO(piped.stdout)).to_pylist() == [
+        {"seq": row["seq"], "chips": row["chips"]} for row in rows
+    ]
+    found = list(csv.DictReader(io.StringIO(wrote(*export, "csv").decode())))
+    assert list(found[0]) == list(ROW_KEYS)
+    for line, row in zip(found, rows, strict=True):
+        assert line["chips"].split(";") == (row["chips"] or [""])
+        assert line["oi"] == ("" if row["oi"] is None else str(row["oi"]))
+        assert line["cancelled"] == str(row["cancelled"]).lower()
+        assert float(line["price"]) == row["price"]
+    assert wrote(*export, "csv", "symbol=NONE").decode() == ",".join(ROW_KEYS) + "\n"
+
+
+def _arrow(file: io.BytesIO) -> pa.Table:
+    with pa.ipc.open_file(file) as reader:
+        return reader.read_all()
+
+
+def test_a_refused_export_leaves_no_file(session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export = ("export", "--store", session[0].url)
+    file = tmp_path / "rows.jsonl"
+    file.write_text("before")
+    assert main((*export, "--where", "nosuch = 1", "--output", str(file))) == 2
+    assert ([path.name for path in tmp_path.iterdir()], file.read_text()) == (["rows.jsonl"], "before")
+    assert main((*export, "--output", str(tmp_path / "no" / "rows"))) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_format_whose_library_is_missing_says_how_to_install_it(session: Session) -> None:
+    store, _ = session
+    program = "import sys; sys.modules['pyarrow'] = None\nfrom phenix.cli.main import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "export", "--store", store.url, "--format", "parquet"],
+        capture_output=True, text=True, env=environment(),
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "phenix: pyarrow is not installed, which this needs: pip install 'phenix[arrow]'\n"
+
+
+def test_a_store_is_asked_like_a_server_and_nothing_is_written(store: Store, wrote: Callable[..., bytes]) -> None:
+    for row in store.add(300)[::30]:
+        store.cancel(row)
+    before = {path.name for path in store.path.parent.iterdir()}
+    query = ("query", "--store", store.url, "chips=otm", "--order-by", "value desc", "--format", "ndjson")
+    found = [orjson.loads(line) for line in wrote(*query).splitlines()]
+    assert len(found) == 50
+    assert [row["value"] for row in found] == sorted((row["value"] for row in found), reverse=True)
+    tail = subprocess.Popen(
+        phenix("tail", "--store", store.url, "--fields", "seq", "--after", "305"),
+        stdout=subprocess.PIPE,
+        env=environment(),
+    )
+    assert tail.stdout is not None
+    lines = [orjson.loads(tail.stdout.readline())["seq"] for _ in range(5)]
+    store.add(2, symbol="LIVE", root="LIVE")
+    lines += [orjson.loads(tail.stdout.readline())["seq"] for _ in range(2)]
+    tail.send_signal(signal.SIGINT)
+    assert tail.wait(20) == 130
+    tail.stdout.close()
+    assert {path.name for path in store.path.parent.iterdir()} == before
+    assert lines[-2:] == [311, 312]
 
 
 def test_query_and_tail(session: Session) -> None:
@@ -172,9 +266,9 @@ def test_query_and_tail(session: Session) -> None:
     assert len(table) == 3
     assert "09:30:" in table[0]
     assert refused("query", "--server", server.target, "--chips", "wales") == (
-        "phenix: there is no chip 'wales'\nphenix:   chips: there is no chip 'wales' (write `whales`)\n"
+        "phenix: there is no chip 'wales'\nphenix:   PHX102 chips: there is no chip 'wales' (write `whales`)\n"
     )
-    assert refused("query", "--server", server.target, "--param", "x") == "phenix: --param x: write NAME=VALUE\n"
+    assert refused("query", "--server", server.target, "--param", "x") == "phenix: x: write NAME=VALUE\n"
 
 
 def test_no_server() -> None:
@@ -183,6 +277,6 @@ def test_no_server() -> None:
         free = probe.getsockname()[1]
     for command in ("query", "tail"):
         assert refused(command, "--server", f"127.0.0.1:{free}") == (
-            f"phenix: no server answers at 127.0.0.1:{free}: start `phenix serve`, or name its gRPC address with "
-            "--server\n"
+            f"phenix: no server answers at 127.0.0.1:{free}: start `phenix serve`, name its gRPC address with "
+            "--server, or a store with --store\n"
         )

@@ -25,7 +25,7 @@ WORDS = st.one_of(
 PAIRS = st.lists(st.tuples(st.sampled_from(sorted(PARAMETERS)), WORDS), max_size=6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(PAIRS)
 def test_reading_never_fails(bundle: Bundle, pairs: list[tuple[str, str]]) -> None:
     asked = read(pairs, bundle)
@@ -42,7 +42,7 @@ def test_reading_never_fails(bundle: Bundle, pairs: list[tuple[str, str]]) -> No
     assert all(found["message"] and found["source"] for found in body["errors"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(PARAMETERS)), WORDS)
 def test_each_parameter_alone(bundle: Bundle, name: str, text: str) -> None:
     test_reading_never_fails.hypothesis.inner_test(bundle, [(name, text)])  # type: ignore[attr-defined]

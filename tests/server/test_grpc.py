@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import grpc
 import pytest
+from google.protobuf import text_format
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -17,6 +19,7 @@ from grpc_status import rpc_status
 from phenix.client import Client, RequestError
 from phenix.server._pb import catalog_pb2, catalog_pb2_grpc, flow_pb2, flow_pb2_grpc
 from phenix.server.grpc import schema
+from phenix.server.grpc.contract import broken, contract
 from phenix.server.grpc.rows import to_json
 from tests.server.conftest import Server
 from tests.server.rows import Store
@@ -37,7 +40,7 @@ def call(server: Server, work: Callable[[grpc.aio.Channel], Awaitable[T]]) -> T:
 def test_committed_files_are_what_the_catalog_gives() -> None:
     row = (PROTO / "row.proto").read_text("utf-8")
     assert schema.row_proto(row) == row
-    generated = schema.stubs()
+    generated, _ = schema.stubs()
     committed = {path.name: path.read_text("utf-8") for path in schema.STUBS.glob("*_pb2*.py*")}
     assert generated == committed
 
@@ -50,6 +53,58 @@ def test_numbers_of_fields_never_change() -> None:
     again = schema.row_proto(removed)
     assert again == first + "  reserved 99;\n  // " + rest
     assert schema.row_proto(again) == again
+
+
+_INNER = 'field { name: "b" number: 1 type: TYPE_MESSAGE type_name: ".p.B" label: LABEL_OPTIONAL }'
+_PROMISED = """
+package: "p"
+service { name: "S" method { name: "Get" input_type: ".p.A" output_type: ".p.B" } }
+message_type {
+  name: "A"
+  field { name: "x" number: 1 type: TYPE_INT64 label: LABEL_OPTIONAL proto3_optional: true oneof_index: 1 }
+  field { name: "y" number: 2 type: TYPE_STRING label: LABEL_REPEATED }
+  field { name: "z" number: 3 type: TYPE_STRING label: LABEL_OPTIONAL oneof_index: 0 }
+  oneof_decl { name: "one" } oneof_decl { name: "_x" }
+  enum_type { name: "E" value { name: "E_UNSPECIFIED" number: 0 } value { name: "E_ON" number: 1 } }
+  reserved_range { start: 7 end: 9 }
+}
+message_type {
+  name: "B"
+  nested_type { name: "C" field { name: "b" number: 1 type: TYPE_MESSAGE type_name: ".p.B" label: LABEL_OPTIONAL } }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "gone"),
+    [
+        ("", "", []),
+        ('name: "y" number: 2', 'name: "why" number: 2', ["p.A.y = 2 repeated string"]),
+        ('name: "y" number: 2', 'name: "y" number: 4', ["p.A.y = 2 repeated string"]),
+        ("number: 2 type: TYPE_STRING", "number: 2 type: TYPE_BYTES", ["p.A.y = 2 repeated string"]),
+        ("TYPE_STRING label: LABEL_REPEATED", "TYPE_STRING label: LABEL_OPTIONAL", ["p.A.y = 2 repeated string"]),
+        ("proto3_optional: true oneof_index: 1", "", ["p.A.x = 1 optional int64"]),
+        ("LABEL_OPTIONAL oneof_index: 0", "LABEL_OPTIONAL", ["p.A.z = 3 string of one"]),
+        ('value { name: "E_ON" number: 1 }', "", ["p.A.E.E_ON = 1"]),
+        ('value { name: "E_ON" number: 1 }', "reserved_range { start: 1 end: 1 }", []),
+        ("start: 7 end: 9", "start: 8 end: 9", ["p.A reserves 7"]),
+        (_INNER, "", ["p.B.C.b = 1 p.B"]),
+        (_INNER, "reserved_range { start: 1 end: 2 }", []),
+        ('name: "Get"', 'name: "Fetch"', ["p.S.Get = p.A -> p.B"]),
+        ('output_type: ".p.B"', 'output_type: ".p.B" server_streaming: true', ["p.S.Get = p.A -> p.B"]),
+        ("message_type {", 'message_type { name: "D" } message_type {', []),
+    ],
+)  # fmt: skip
+def test_what_clients_rely_on_does_not_change(was: str, becomes: str, gone: list[str]) -> None:
+    assert was in _PROMISED
+    promised = text_format.Parse(_PROMISED, FileDescriptorProto())
+    now = text_format.Parse(_PROMISED.replace(was, becomes, 1) if was else _PROMISED, FileDescriptorProto())
+    assert broken(contract([promised]), contract([now])) == gone
+
+
+def test_the_committed_contract_holds() -> None:
+    _, files = schema.stubs()
+    assert contract(files.file) == (PROTO.parent.parent / "contract.txt").read_text("utf-8").splitlines()
 
 
 QUERIES = (
@@ -96,11 +151,14 @@ def test_meta_and_total(session: Session) -> None:
         request = flow_pb2.QueryRequest(filter={"where": "side=ask"}, page_size=1, total=flow_pb2.TOTAL_EXACT)
         return await stub.Query(request), await stub.Query(flow_pb2.QueryRequest())
 
+    while server.get("/api/flow?limit=1")[1]["meta"]["plan"] == "store":  # the session is not in memory yet
+        pass
     exact, plain = call(server, query)
     _, body = server.get("/api/flow?where=side=ask&limit=1&total=exact")
     assert exact.total_size == body["page"]["total"]
     assert not plain.HasField("total_size")
     assert (exact.meta.where, exact.meta.as_of_seq, exact.meta.session_date) == ("side = ask", 410, 20260918)
+    assert exact.meta.plan == body["meta"]["plan"] == "memory, 820 rows looked at"
     assert exact.meta.rule_version == store.bundle.version
     assert len(plain.rows) == 50
 
@@ -134,6 +192,14 @@ REFUSED = (
     (flow_pb2.QueryRequest(filter={"where": "x" * 100_000}), "INVALID_ARGUMENT", "TOO_COMPLEX", None),
     (flow_pb2.QueryRequest(filter={"where": "true", "parameters": {"where": "false"}}), "INVALID_ARGUMENT",
      "INVALID_QUERY", [("where", "`where` is given more than once", "REPEATED_PARAMETER")]),
+    (flow_pb2.QueryRequest(filter={"parameters": {"fields": "seq"}}), "INVALID_ARGUMENT", "INVALID_QUERY",
+     [("fields", "`fields` means nothing here (leave it out: it is for a page, a stream and one row)",
+       "UNUSED_PARAMETER")]),
+    (flow_pb2.SummarizeRequest(filter={"parameters": {"cursor": "x"}}), "INVALID_ARGUMENT", "INVALID_QUERY",
+     [("cursor", "`cursor` means nothing here (leave it out: it is for a page, Query and Export)",
+       "UNUSED_PARAMETER")]),
+    (flow_pb2.SubscribeRequest(filter={"parameters": {"batch": "1"}}), "INVALID_ARGUMENT", "INVALID_QUERY",
+     [("batch", "`batch` means nothing here (leave it out: it is for a stream)", "UNUSED_PARAMETER")]),
     (flow_pb2.GetRequest(id="0199aaaaaaa-0000000000000000"), "NOT_FOUND", "NOT_FOUND", []),
     (flow_pb2.GetRequest(id="x"), "INVALID_ARGUMENT", "INVALID_QUERY", []),
     (flow_pb2.SubscribeRequest(snapshot=-1), "INVALID_ARGUMENT", "INVALID_QUERY",
@@ -151,6 +217,8 @@ def test_refusals(session: Session, request_: Any, code: str, reason: str, field
                 made = stub.Query(request_)
             case flow_pb2.GetRequest():
                 made = stub.Get(request_)
+            case flow_pb2.SummarizeRequest():
+                made = stub.Summarize(request_)
             case _:
                 made = stub.Subscribe(request_)
         answer = made.read() if isinstance(request_, flow_pb2.SubscribeRequest) else made
@@ -236,8 +304,20 @@ def test_health_and_reflection(session: Session) -> None:
     assert status == health_pb2.HealthCheckResponse.SERVING
     assert names == [
         "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "phenix.v1.CatalogService",
-        "phenix.v1.FlowService",
+        "phenix.v1.FlowService", "phenix.v1.RuleService", "phenix.v1.SavedQueryService",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"])
+def test_bytes_that_are_no_message_are_the_callers_fault_in_health_too(session: Session, method: str) -> None:
+    async def refused(channel: grpc.aio.Channel) -> str:
+        kind = channel.unary_stream if method.endswith("Watch") else channel.unary_unary
+        made = kind(method)(b"\x0a\xff")  # bytes in, bytes out
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await (made.read() if method.endswith("Watch") else made)
+        return raised.value.code().name
+
+    assert call(session[1], refused) == "INVALID_ARGUMENT"
 
 
 def test_the_typed_client(session: Session) -> None:

@@ -14,12 +14,14 @@ from phenix import app
 from phenix.client import Client, RequestError
 from phenix.engine.bundle import Bundle
 from phenix.engine.query.request import Refusal
+from phenix.server.auth import Access, Limits
 from phenix.server.grpc.gateway import bind, gateway
 from phenix.server.params import read, read_apart
 from phenix.server.rest.routes import application
 from phenix.server.service import FlowService
 from tests.server.rows import Store
 
+OPEN = Access(None, Limits(0, 0))
 LONG = " or ".join(f"size = {n}" for n in range(400))
 """More than 4 kB; with a parameter that does not exist beside it, it is compiled while it is read."""
 
@@ -35,15 +37,17 @@ class Counting(ThreadPoolExecutor):
 
 
 async def rest(service: FlowService, where: str) -> None:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(application(service)), base_url="http://x") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(application(service, OPEN)), base_url="http://localhost"
+    ) as client:
         for path in ("/api/flow", "/api/flow/stream"):
             answer = await client.get(path, params={"where": where, "surprise": "1"})
             assert (answer.status_code, answer.json()["code"]) == (400, "invalid_query")
 
 
 async def rpc(service: FlowService, where: str) -> None:
-    server, _ = gateway(service)
-    port = bind(server, "127.0.0.1", 0)
+    server, _ = gateway(service, OPEN)
+    port = bind(server, "127.0.0.1", 0, None)
     await server.start()
     try:
         async with Client(f"127.0.0.1:{port}") as client:
@@ -75,5 +79,5 @@ def test_long_queries_are_read_on_a_thread(store: Store, ask: Callable[[FlowServ
 
 def test_a_long_query_says_the_same(bundle: Bundle) -> None:
     for pairs in ([("where", LONG)], [("where", LONG + " or")], [("where", LONG), ("surprise", "1")]):
-        assert asyncio.run(read_apart(pairs, bundle)) == read(pairs, bundle)
+        assert asyncio.run(read_apart(pairs, bundle, {})) == read(pairs, bundle)
     assert isinstance(read([("where", LONG), ("surprise", "1")], bundle), Refusal)

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, quote
 
 import pytest
 
+from phenix.dsl.codes import CODES, Form
 from phenix.engine.bundle import Bundle
 from phenix.engine.encode import ROW_KEYS
 from phenix.engine.flow import FIELDS
@@ -15,7 +16,6 @@ from phenix.engine.query.page import compile_filter
 from phenix.engine.query.request import Refusal
 from phenix.server.errors import ERRORS
 from phenix.server.params import PARAMETERS, read
-from phenix.server.reading import CODES
 from tests.server.cases import check
 from tests.server.conftest import Server
 from tests.server.rows import Store
@@ -25,7 +25,7 @@ Session = tuple[Store, Server]
 
 def test_filters_become_one_expression(bundle: Bundle, rewriting: bool) -> None:
     def answer(query: str) -> str:
-        asked = read(parse_qsl(query.replace("+", "%2B"), keep_blank_values=True), bundle)
+        asked = read(parse_qsl(query.replace("+", "%2B"), keep_blank_values=True), bundle, {"preset_x": "@otm or @aa"})
         assert not isinstance(asked, Refusal), asked.detail
         predicate = compile_filter(asked.request.parts, bundle)
         assert isinstance(predicate, Predicate), predicate
@@ -58,7 +58,7 @@ def test_refusals(session: Session, rewriting: bool) -> None:
         return "\n".join(lines).replace("\0", "\\0")
 
     check("errors.txt", answer, rewriting=rewriting)
-    assert set(CODES) <= codes
+    assert {code.id for code in CODES.values() if code.form is Form.PARAMETER} <= codes
 
 
 def test_error_content_type(session: Session) -> None:
@@ -171,7 +171,7 @@ def test_catalog(session: Session) -> None:
     by_name = {field["name"]: field for field in body["fields"]}
     assert set(by_name) == {f.name for f in FIELDS if f.filterable or f.json}
     assert by_name["value"] == {
-        "name": "value", "json": "value", "type": "money", "nullable": False,
+        "name": "value", "json": "value", "label": "Premium", "type": "money", "nullable": False,
         "doc": "Premium: price x size x 100, dollars.",
         "operators": ["=", "!=", "<", "<=", ">", ">=", "in", "not in"], "enum": None,
         "range": {"min": 0.0, "max": 100_000_000_000.0}, "minParam": "minValue", "maxParam": "maxValue",
@@ -201,7 +201,8 @@ def test_operations(session: Session) -> None:
     status, body = server.get("/ready")
     assert (status, body["status"]) == (200, "ready")
     assert body["checks"] == {
-        "store": {"ok": True}, "backlog": {"ok": True, "rows": 0, "lagSeconds": 0.0}, "log": {"ok": True},
+        "store": {"ok": True}, "terminal": {"ok": True}, "backlog": {"ok": True, "rows": 0, "lagSeconds": 0.0},
+        "log": {"ok": True},
     }  # fmt: skip
 
 
@@ -222,12 +223,14 @@ def test_sessions(store: Store) -> None:
     server = Server(store.url)
     try:
 
-        def seqs(query: str) -> list[int]:
-            return [row["seq"] for row in server.get(f"/api/flow?{query}")[1]["data"]]
+        def seqs(query: str, path: str = "") -> list[int]:
+            return [row["seq"] for row in server.get(f"/api/flow{path}?{query}")[1]["data"]]
 
         assert seqs("") == [9, 8, 7]
         assert seqs("sessions=2") == [9, 8, 7, 6, 5, 4]
         assert seqs("sessions=9") == list(range(9, 0, -1))
+        assert seqs("", "/historical") == list(range(9, 0, -1))
+        assert seqs("from=2026-09-16&sessions=2", "/historical") == seqs("from=2026-09-16&sessions=2")
         assert seqs("date=2026-09-16") == [3, 2, 1]
         assert seqs("to=2026-09-17") == [6, 5, 4, 3, 2, 1]
         assert seqs("from=2026-09-17") == [9, 8, 7, 6, 5, 4]

@@ -221,3 +221,11 @@ def test_a_read_only_store_says_so(tmp_path: Path) -> None:
     folder.chmod(0o755)
     with open_reader(path) as reader:
         assert reader.raw_watermark() == 1
+
+
+def test_a_disk_too_full_for_the_name_in_the_lock_has_room_for_the_lock(tmp_path: Path) -> None:
+    store = tmp_path / "flow.sqlite"
+    (tmp_path / "flow.sqlite.lock").symlink_to("/dev/full")
+    with open_writer(store), pytest.raises(StoreError) as refused:
+        open_writer(store)
+    assert refused.value.problem is Problem.LOCKED

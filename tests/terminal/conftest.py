@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,9 +15,10 @@ from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.enrich.roots import underlying
 from phenix.ingest.terminal.entitlements import Entitlements
 from phenix.ingest.terminal.events import Source
+from phenix.ingest.terminal.faults import parse_fault
 from phenix.ingest.terminal.standin import StandIn, StandInOptions
+from phenix.ingest.terminal.standin_play import PlayOptions
 from phenix.ingest.terminal.standin_rest import RestOptions
-from phenix.ingest.terminal.standin_stream import PlayOptions
 from phenix.ingest.terminal.tape import FileTape
 
 T = TypeVar("T")
@@ -82,7 +83,11 @@ def serve() -> Serve:
 
     @asynccontextmanager
     async def serving(
-        source: Source, entitlements: Entitlements | None = None, rest: RestOptions | None = None, **play: Any
+        source: Source,
+        entitlements: Entitlements | None = None,
+        rest: RestOptions | None = None,
+        faults: Sequence[str] = (),
+        **play: Any,
     ) -> AsyncIterator[StandIn]:
         options = StandInOptions(
             port=0,
@@ -90,6 +95,7 @@ def serve() -> Serve:
             entitlements=entitlements or Entitlements(),
             play=PlayOptions(**{"speed": 0, "settle_s": 0.05, **play}),
             rest=rest or RestOptions(),
+            faults=tuple(map(parse_fault, faults)),
         )
         async with StandIn(source, Calendar.packaged(), options) as terminal:
             yield terminal

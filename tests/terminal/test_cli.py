@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
+
+from phenix.ingest.terminal.faults import FAULTS
 from phenix.ingest.terminal.tape import FileTape
 
 
@@ -96,3 +101,39 @@ def test_a_tape_is_written(tmp_path: Path) -> None:
     ]
     (tmp_path / "file").write_text("")
     assert refused("--symbols", 1, "--prints", 1, "--write-tape", tmp_path / "file" / "x")[0] == 2
+
+
+def test_faults_are_listed_and_refused() -> None:
+    process = phenix("--list-faults")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert {line.split()[0] for line in out.splitlines() if line and line[0].isalpha()} == set(FAULTS)
+    few = ("--symbols", 1, "--prints", 1, "--port", 0, "--stream-port", 0)
+    assert refused(*few, "--fault", "silent_feed:for=soon") == (
+        2, "phenix: --fault silent_feed: for 'soon' is not a number, or seconds such as 2.5s\n",
+    )  # fmt: skip
+
+
+def test_a_fault_is_in_force_from_the_start(tape: FileTape, tmp_path: Path) -> None:
+    process = phenix(
+        "--tape",
+        tmp_path / "t.csv",
+        "--port",
+        0,
+        "--stream-port",
+        0,
+        "--fault",
+        "http_478",
+        "--fault",
+        "cancels:share=0.5",
+    )
+    assert process.stdout is not None
+    address = process.stdout.readline().split()[3]
+    with urllib.request.urlopen(f"{address}/control/faults") as answer:
+        assert [fault["name"] for fault in json.load(answer)["active"]] == ["http_478", "cancels"]
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(f"{address}/v3/calendar/today")
+    assert error.value.code == 478
+    error.value.close()
+    process.terminate()
+    process.communicate(timeout=30)

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from phenix.engine.enrich.calendar import Calendar
+from phenix.engine.enrich.clock import utc_of
 from phenix.engine.enrich.conditions import condition
+from phenix.engine.enrich.roots import underlying
 from phenix.engine.enrich.tables import read_table
 from phenix.ingest.terminal.events import Print, UnderlyingQuote
 from phenix.ingest.terminal.generator import Session, underlyings
-from phenix.ingest.terminal.layouts import DAY_MS, date_of
+from phenix.ingest.terminal.layouts import DAY_MS, date_of, wall_at
 from phenix.ingest.terminal.tape import FileTape, write_tape
 
 CALENDAR = Calendar.packaged()
@@ -189,7 +191,7 @@ def test_chains_and_open_interest() -> None:
 
 
 def test_universe_files_agree() -> None:
-    names = [underlying.symbol for underlying in underlyings()]
+    names = [name.symbol for name in underlyings()]
     lines = (Path(__file__).parents[2] / "rules/universe/top200.txt").read_text().splitlines()
     listed = [line for line in lines if line and not line.startswith("#")]
     assert len(names) == len(set(names)) == 200
@@ -212,3 +214,74 @@ def test_a_written_tape_is_the_session(tmp_path: Path) -> None:
     assert raw.count(b"\r\n") == raw.count(b"\n") == counts["trade_quote.csv"] + 1
     with (folder / "trade_quote.csv").open(newline="") as file:
         assert all(len(row) == 23 for row in csv.reader(file))
+
+
+def placed(event: Print) -> tuple[int, str]:
+    """Session date and session of a print, by the product's own calendar."""
+    root = event.contract.root
+    return CALENDAR.session(root, underlying(root), utc_of(date_of(event.wall), event.wall % DAY_MS))
+
+
+NIGHTS = [
+    # date, the evening before, sessions beside the regular one of SPX, VIX and XSP; of AAPL; of the others
+    (20261120, 20261119, {"gth", "curb"}, {"early", "curb"}),  # a day
+    (20261127, 20261126, {"gth"}, {"early"}),  # a half day after a holiday
+    (20260309, 20260308, {"gth", "curb"}, set()),  # after clocks went forward; before the early session was begun
+    (20261102, 20261101, {"gth", "curb"}, {"early", "curb"}),  # after clocks went back
+]
+
+
+@pytest.mark.parametrize(("date", "eve", "index", "stock"), NIGHTS, ids=[str(night[0]) for night in NIGHTS])
+def test_extended_sessions(date: int, eve: int, index: set[str], stock: set[str]) -> None:
+    """Each product in its own sessions, from 20:15 the evening before; dates are the calendar's."""
+    session = Session(date, CALENDAR, prints=600_000, extended=True)
+    for symbol, others in {"VIX": index, "XSP": index, "AAPL": stock, "DIA": set(), "LI": set()}.items():
+        prints = [event for event in session.events(symbol) if isinstance(event, Print)]
+        found = Counter(placed(event) for event in prints)
+        # a late report or a cancel may come a little after the end of its session
+        assert found.pop((date, "closed"), 0) < 0.005 * len(prints) + 2
+        assert set(found) == {(date, name) for name in {"regular", *others}}
+        first = min(event.wall for event in prints) - wall_at(date, 0)
+        if "gth" in others:
+            assert 0 <= first - (20 * 60 + 15 - 24 * 60) * 60_000 < 90 * 60_000
+            assert {date_of(event.wall) for event in prints} == {eve, date}
+        times = [event.wall for event in session.events(symbol)]
+        assert times == sorted(times)
+
+
+def test_regular_hours_are_the_same_without_the_others() -> None:
+    assert all(
+        placed(event) == (20261120, "regular")
+        for event in Session(20261120, CALENDAR, symbols=20, prints=3_000).events()
+        if isinstance(event, Print) and event.condition not in CANCELS
+    )
+
+
+def test_sequences_grow_by_thousands_and_wrap(prints: list[Print]) -> None:
+    by_underlying = defaultdict(list)
+    for event in prints:
+        by_underlying[underlying(event.contract.root)].append(event.sequence)
+    wraps = 0
+    for sequences in by_underlying.values():
+        jumps = [(later - earlier) % 2**32 for earlier, later in itertools.pairwise(sequences)]
+        assert all(0 < jump < 9_000 for jump in jumps)
+        wraps += sum(later < earlier for earlier, later in itertools.pairwise(sequences))
+    assert 15 < wraps < 40
+
+
+def test_the_opening_rush() -> None:
+    session = Session(20261120, CALENDAR, symbols=20, prints=3_000, rush=600)
+    opening = wall_at(20261120, 34_200_000)
+    first = itertools.takewhile(lambda event: event.wall < opening + 60_000, session.events())
+    minute = [event for event in first if isinstance(event, Print)]
+    seconds = Counter((event.wall - opening) // 1000 for event in minute)
+    assert 0.85 * 600 < sum(seconds.values()) / 60 < 1.2 * 600
+    assert min(seconds.values()) > 300
+
+
+def test_an_evening_is_streamed_with_the_date_of_the_calendar() -> None:
+    """As the vendor's live frame of 20:32 had it; the session it belongs to is the next day's."""
+    session = Session(20261123, CALENDAR, symbols=1, prints=20_000, extended=True)
+    event = next(event for event in session.events("SPXW") if isinstance(event, Print))
+    assert date_of(event.wall) == 20261122  # a Sunday
+    assert placed(event) == (20261123, "gth")

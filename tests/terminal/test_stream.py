@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 import orjson
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as websocket_server
 from websockets.exceptions import ConnectionClosed
 
-from phenix.ingest.terminal import standin_stream
+from phenix.ingest.terminal import entitlements
 from phenix.ingest.terminal.client import Connected, Disconnected, Overflow, Settled, Stream, Subscription
 from phenix.ingest.terminal.entitlements import Entitlements, Tier
 from phenix.ingest.terminal.events import Print, Source
@@ -18,6 +20,7 @@ from phenix.ingest.terminal.layouts import DAY_MS, date_of
 from phenix.ingest.terminal.protocol import (
     BadFrame,
     Contract,
+    MarketValueFrame,
     OhlcFrame,
     QuoteFrame,
     StateFrame,
@@ -26,12 +29,12 @@ from phenix.ingest.terminal.protocol import (
     decode,
 )
 from phenix.ingest.terminal.standin import StandIn
-from phenix.ingest.terminal.standin_stream import Absence
+from phenix.ingest.terminal.standin_play import Absence
 from phenix.ingest.terminal.tape import FileTape
+from tests.terminal.sources import CALL, Many
 
 Run = Callable[[Awaitable[object]], object]
 EVERYTHING = Entitlements(Tier.PRO, Tier.PRO, Tier.PRO)
-CALL = Contract("OPTION", "AAPL", 20241108, 220_0000, "CALL")
 
 
 def prints(source: Source) -> list[Print]:
@@ -158,8 +161,7 @@ def test_quote_streams_carry_quotes_only(run: Run, serve: Callable[..., StandIn]
 def test_entitlements_refuse_streams(
     run: Run, serve: Callable[..., StandIn], tape: FileTape, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = {**standin_stream.Entitlements.streams.__globals__["_STREAMS"], ("OPTION", "TRADE"): (0, 0, 2, 10**9)}
-    monkeypatch.setitem(standin_stream.Entitlements.streams.__globals__, "_STREAMS", limits)
+    monkeypatch.setitem(entitlements._STREAMS, ("OPTION", "TRADE"), (0, 0, 2, 10**9))
 
     async def go() -> None:
         async with serve(tape) as terminal, Stream(terminal.stream_url) as stream:
@@ -264,7 +266,7 @@ def test_only_the_events_path_is_served(run: Run, serve: Callable[..., StandIn],
 
 async def cut(terminal: StandIn) -> None:
     """Break the connection as a network would: no closing handshake."""
-    client = terminal.stream._client
+    client = terminal.stream.playback.client
     assert client is not None
     client.ws.transport.abort()
 
@@ -346,7 +348,7 @@ def test_continue_loses_what_is_played_meanwhile(run: Run, serve: Callable[..., 
                 stream.want(everything(source))
                 await items(stream, lambda item: isinstance(item, TradeFrame))
             await terminal.stream.finished.wait()
-            assert terminal.stream.prints_played == 200
+            assert terminal.stream.playback.ledger.due == 200
 
     run(go())
 
@@ -395,6 +397,31 @@ def test_a_full_queue_drops_and_counts(run: Run, serve: Callable[..., StandIn]) 
     run(go())
 
 
+def test_what_was_dropped_is_told_when_the_line_ends_before_there_is_room(run: Run) -> None:
+    """Since the first of it came, though that waited for room."""
+    now = [1_000]
+
+    async def flood(socket: ServerConnection) -> None:
+        for _ in range(30):
+            await socket.send('{"header":{"type":"STATUS","status":"CONNECTED"}}')
+
+    async def go() -> None:
+        async with websocket_server(flood, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            async with Stream(
+                f"ws://127.0.0.1:{port}", queue_messages=10, patience_s=0.05, backoff_base_s=60, clock=lambda: now[0]
+            ) as stream:
+                while stream.queued < 10:  # noqa: ASYNC110 -- the stream tells nobody
+                    await asyncio.sleep(0)
+                now[0] = 5_000
+                while not stream.dropped or stream.connected:  # noqa: ASYNC110 -- as above
+                    await asyncio.sleep(0)
+                seen = await items(stream, lambda item: isinstance(item, Disconnected))
+            assert [item for item in seen if isinstance(item, Overflow)] == [Overflow(1_000, 5_000, stream.dropped)]
+
+    run(go())
+
+
 def test_a_short_stall_waits_instead_of_dropping(run: Run, serve: Callable[..., StandIn]) -> None:
     source = Many(500)
 
@@ -422,31 +449,6 @@ def test_speed_paces_by_tape_time(run: Run, serve: Callable[..., StandIn]) -> No
     assert run(go()) >= 0.3  # 39 s of tape at 100 times real time; a lower bound cannot flake
 
 
-class Many:
-    """A source of numbered prints of one contract, one a second."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self.dates = (20241104,)
-
-    def events(self, symbol: str | None = None):  # type: ignore[no-untyped-def]
-        from phenix.ingest.terminal.events import TRADE, Quote
-        from phenix.ingest.terminal.layouts import wall_at
-
-        for n in range(self._count):
-            wall = wall_at(20241104, 34_200_000 + n * 1000)
-            yield Print(wall, TRADE, CALL, n, 1, 18, 5, 40000, Quote(wall, 1, 5, 39900, 50, 1, 5, 40100, 50))
-
-    def contracts(self) -> list[Contract]:
-        return [CALL]
-
-    def open_interest(self) -> list[object]:
-        return []
-
-    def underlying_of(self, root: str) -> str:
-        return root
-
-
 def test_every_header_carries_the_status_word(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
     async def go() -> None:
         async with serve(tape, EVERYTHING) as terminal, connect(terminal.stream_url, proxy=None) as ws:
@@ -459,5 +461,47 @@ def test_every_header_carries_the_status_word(run: Run, serve: Callable[..., Sta
                 words.append(header["type"])
             told = [word for word in words if word != "STATUS"]
             assert told[:7] == ["REQ_RESPONSE", "STATE", "QUOTE", "OHLC", "TRADE", "QUOTE", "QUOTE"]
+
+    run(go())
+
+
+@pytest.mark.parametrize("prints", [3_000, 60_000], ids=["what fits the buffers", "more than they hold"])
+def test_a_client_that_stops_reading_is_closed(run: Run, serve: Callable[..., StandIn], prints: int) -> None:
+    async def go() -> None:
+        async with (
+            serve(Many(prints), EVERYTHING, stall_s=0.3, absence=Absence.CONTINUE) as terminal,
+            connect(terminal.stream_url, proxy=None, max_queue=1) as ws,
+        ):
+            await ws.send('{"msg_type":"STREAM_BULK","sec_type":"OPTION","req_type":"TRADE","add":true,"id":0}')
+            await terminal.stream.finished.wait()  # with nobody there the tape goes on
+            ledger = terminal.stream.playback.ledger
+            assert ledger.lost["in_doubt"] > 0
+            assert ledger.lost["no_client"] > 0
+            assert prints == ledger.due == ledger.sent + sum(ledger.lost.values())
+
+    run(go())
+
+
+def test_the_close_code_of_a_replaced_client_can_be_chosen(run: Run, serve: Callable[..., StandIn]) -> None:
+    async def go() -> int | None:
+        async with serve(Many(1), replaced=4008) as terminal:
+            first = await connect(terminal.stream_url, proxy=None)
+            async with connect(terminal.stream_url, proxy=None):
+                await first.wait_closed()
+                return first.close_code
+
+    assert run(go()) == 4008
+
+
+def test_market_values_are_streamed(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(tape) as terminal, connect(terminal.stream_url, proxy=None) as ws:
+            contract = '{"root":"AAPL","expiration":20241108,"strike":220000,"right":"C"}'
+            await ws.send(
+                '{"msg_type":"STREAM","sec_type":"OPTION","req_type":"MARKET_VALUE","add":true,"id":0,"contract":'
+                + contract + "}"
+            )  # fmt: skip
+            value = await receive(ws, lambda frame: isinstance(frame, MarketValueFrame))
+            assert value == MarketValueFrame(CALL, 20241104, 34_200_396, 39_000, 40_500, 39_750)
 
     run(go())

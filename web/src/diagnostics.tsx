@@ -4,8 +4,10 @@ import type { Diagnostic } from "./api";
 import type { Model } from "./model";
 import * as query from "./query";
 
+type Place = Pick<Diagnostic, "line" | "column" | "endLine" | "endColumn">;
+
 /** The text a diagnostic's position lies in, split at its span. Lines and columns count from 1, in characters. */
-function split(text: string, found: Diagnostic): [string, string, string] | null {
+function split(text: string, found: Place): [string, string, string] | null {
   if (!found.line || !found.column) return null;
   const lines = text.split("\n");
   const offset = (line: number, column: number): number => {
@@ -21,8 +23,14 @@ function split(text: string, found: Diagnostic): [string, string, string] | null
 /** The text with a diagnostic's suggestion put in; null when there is none or it fits nowhere. */
 export function corrected(text: string, found: Diagnostic): string | null {
   const suggestion = suggested(found);
-  const parts = split(text, found);
+  const parts = split(text, replaced(found));
   return suggestion === null || !parts ? null : parts[0] + suggestion + parts[2];
+}
+
+/** What a suggestion replaces: its own place, which may be more than what the finding underlines. */
+function replaced(found: Diagnostic): Place {
+  const given: unknown = found.suggestion;
+  return given !== null && typeof given === "object" && "line" in given ? (given as Place) : found;
 }
 
 export function suggested(found: Diagnostic): string | null {

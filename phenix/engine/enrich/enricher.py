@@ -1,4 +1,4 @@
-"""Raw rows in, enriched rows out: the formulas over the rolling state, in seq order.
+"""Raw rows in, enriched rows out: the formulas over the rolling state, in seq order, a column at a time.
 
 A row's figures depend on the raw rows of its session date with smaller or equal seq and on the
 constants of the active rule version, on nothing else. The state of a session date is built from
@@ -8,31 +8,47 @@ a restarted enricher, or one fed the same rows in other batches, yields the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Final, NamedTuple, Protocol
+from itertools import islice
+from typing import Any, Final, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from phenix.engine.blocks import Block, cells_of
 from phenix.engine.enrich.calendar import Calendar
-from phenix.engine.enrich.clock import DAY, MINUTE, day_of_date, wall_of
+from phenix.engine.enrich.clock import MINUTE, day_of_date
 from phenix.engine.enrich.conditions import Condition, condition
+from phenix.engine.enrich.contracts import Contract, Prints
+from phenix.engine.enrich.day import ContractStats, SessionDay, SymbolStats, contract_stats, symbol_stats
 from phenix.engine.enrich.formulas import (
-    SIDE_CONFIDENCE,
+    NEUTRAL,
+    Ints,
     aggressiveness,
+    dte,
     opening,
     otm_pct,
     premium,
     sentiment,
     side,
+    side_confidence,
     vol_oi_ratio,
 )
-from phenix.engine.enrich.windows import ContractDay, Minute, SessionDay, SymbolDay
-from phenix.engine.flow import RAW, Row
+from phenix.engine.enrich.minutes import Minute, enter
+from phenix.engine.flow import ENRICHED, INDEX, Row
+from phenix.engine.targets.arrays import Column, Mask, Words
 
-__all__ = ["ContractStats", "Enriched", "Enricher", "SymbolStats", "Tagger"]
+__all__ = ["Enriched", "Enricher", "Tagger"]
 
-_RAW_FIELDS: Final = len(RAW)
 _DAYS_KEPT: Final = 3
+_PAGE: Final = 20_000
+"""Rows of the past entered at a time."""
+_SEQ: Final = INDEX["seq"]
+_DATE: Final = INDEX["session_date"]
+_SYMBOL: Final = INDEX["symbol"]
+_CONTRACT: Final = slice(INDEX["root"], INDEX["right"] + 1)
 
 
 class Tagger(Protocol):
@@ -46,50 +62,29 @@ class Tagger(Protocol):
     def aa_spread(self) -> Fraction: ...
     @property
     def packages_are_neutral(self) -> bool: ...
-    def tag(self, row: list[Any]) -> None:
-        """Fill score, quality, missing metrics and chips of a full row; cancel records and compressions have none."""
-
-
-class ContractStats(NamedTuple):
-    """A line of ``contract_stats_intraday``; ``last_trade_ts`` is the latest event time entered."""
-
-    symbol: str
-    root: str
-    expiration: int
-    strike: int
-    right: str
-    session_date: int
-    day_volume: int
-    oi: int | None
-    last_trade_ts: int
-    updated_at: int
-
-
-class SymbolStats(NamedTuple):
-    """A line of ``symbol_stats_intraday``; the bucket is the start of the minute on the New York wall clock (ms)."""
-
-    symbol: str
-    minute_bucket_et: int
-    vol_1m: int
-    vol_baseline_15m: float | None
-    open_window_baseline: float | None
-    bullish_ratio_15m: float | None
-    updated_at: int
+    def tag(self, block: Block) -> Mapping[str, Column]:
+        """Score, quality, missing metrics and chips of rows; cancel records and compressions have no chips."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enriched:
     """One batch: enriched values in the order of the raw rows, and what else it changed.
 
+    ``columns`` are lists in the order of :data:`phenix.engine.flow.ENRICHED`.
     ``cancels`` are (seq of the original, seq of the cancel record); the original may be of this batch,
     and its own row does not know yet. ``unmatched`` counts cancel records without an original.
     """
 
-    rows: list[tuple[Any, ...]]
+    columns: tuple[list[Any], ...]
     cancels: list[tuple[int, int]]
     unmatched: int
     contract_stats: list[ContractStats]
     symbol_stats: list[SymbolStats]
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        """The values row by row."""
+        return list(zip(*self.columns, strict=True))
 
 
 class Enricher:
@@ -110,41 +105,33 @@ class Enricher:
         self._history = history
         self._clock = clock
         self._days: dict[int, SessionDay] = {}
-        self._batches = 0
         self.activate(tagger)
 
     def activate(self, tagger: Tagger) -> None:
         """Take another rule version: from the next row on, every figure is computed with its constants."""
         self._tagger = tagger
-        self._version = tagger.version
-        self._aa_floor = tagger.aa_floor
-        self._aa_spread = tagger.aa_spread
-        self._packages_are_neutral = tagger.packages_are_neutral
         self._meanings: dict[int, _Meaning] = {}
         self._days.clear()
 
     def enrich(self, raws: Sequence[Row]) -> Enriched:
         """Enrich rows in seq order; a row seen before is computed afresh from history."""
-        self._batches += 1
-        batch = _Batch(self._batches, self._clock())
-        tag = self._tagger.tag
-        rows = []
-        day = None
-        for raw in raws:
-            seq, date = raw[0], raw[4]
-            if seq is None:
-                raise ValueError("a row without a seq cannot be enriched: store it first")
-            if day is None or date != day.date or seq <= day.last_seq:
-                day = self._day(date, seq)
-            row = self._advance(day, raw, batch)
-            tag(row)
-            rows.append(tuple(row[_RAW_FIELDS:]))
+        now = self._clock()
+        changed = _Changes()
+        if not raws:
+            return Enriched(tuple([] for _ in ENRICHED), [], 0, [], [])
+        batch = self._read(raws)
+        figures = _Figures(len(raws))
+        for rows in _stretches(batch.block):
+            day = self._day(raws[rows.start][_DATE], raws[rows.start][_SEQ])
+            self._advance(day, batch, rows, figures, changed)
+        columns = self._columns(batch, figures, now)
+        tags = self._tagger.tag(batch.block.with_columns(columns))
         return Enriched(
-            rows,
-            batch.cancels,
-            batch.unmatched,
-            [_contract_stats(contract, batch.now) for contract in batch.contracts],
-            [_symbol_stats(minute, batch.now) for minute in batch.minutes],
+            tuple(cells_of(tags[field.name] if field.name in tags else columns[field.name]) for field in ENRICHED),
+            changed.cancels,
+            changed.unmatched,
+            [line for day, numbers in changed.contracts.items() for line in contract_stats(day, [*numbers], now)],
+            [symbol_stats(minute, now) for minute in changed.minutes],
         )
 
     def _day(self, date: int, seq: int) -> SessionDay:
@@ -152,156 +139,248 @@ class Enricher:
         day = self._days.pop(date, None)
         if day is None or seq <= day.last_seq:
             day = SessionDay(date)
-            past = _Batch(0, 0)
-            for raw in self._history(date, seq):
-                self._advance(day, raw, past, past=True)
+            past = iter(self._history(date, seq))
+            while page := list(islice(past, _PAGE)):
+                self._advance(day, self._read(page), slice(0, len(page)), _Figures(len(page)), _Changes())
         self._days[date] = day  # the latest used last
         if len(self._days) > _DAYS_KEPT:
             del self._days[next(iter(self._days))]
         return day
 
+    def _read(self, raws: Sequence[Row]) -> _Rows:
+        """What the figures need of raw rows by column, with all that needs no state."""
+        cells = list(zip(*raws, strict=True))
+        if None in cells[_SEQ]:
+            raise ValueError("a row without a seq cannot be enriched: store it first")
+        block = Block.of_cells(cells)
+        tagger = self._tagger
+        codes, which = np.unique(block.stored("condition").values, return_inverse=True)
+        meanings = [self._meanings.get(code) or self._meaning(code) for code in codes.tolist()]
+
+        def of(answers: Iterable[bool]) -> Mask:
+            return np.fromiter(answers, np.bool_, len(meanings))[which]
+
+        price, size = block.stored("price").values, block.stored("size").values
+        right = block.stored("right")
+        assert right.words is not None
+        call = right.values == right.words.code("CALL")
+        sides = side(price, block.stored("bid"), block.stored("ask"), tagger.aa_floor, tagger.aa_spread)
+        sides = Column(sides.values, _both(sides.known, ~of(meaning.sideless for meaning in meanings)), sides.words)
+        moods = sentiment(call, sides)
+        moods.values[of(meaning.neutral for meaning in meanings)] = NEUTRAL
+        prints = Prints(
+            block.stored("seq").values, block.stored("trade_ts_utc").values, price, size,
+            block.stored("exchange").values, sides, moods.values, block.stored("oi"),
+        )  # fmt: skip
+        flags = {name: of(getattr(meaning.condition, flag) for meaning in meanings) for name, flag in _FLAGS.items()}
+        contracts = list(zip(*cells[_CONTRACT], strict=True))
+        return _Rows(raws, contracts, block, prints, call, moods, premium(price, size), flags)
+
     def _meaning(self, code: int) -> _Meaning:
-        meaning = self._meanings[code] = _Meaning.of(condition(code), self._packages_are_neutral)
+        meaning = self._meanings[code] = _Meaning(condition(code), self._tagger.packages_are_neutral)
         return meaning
 
-    def _contract(self, day: SessionDay, contract: tuple[str, int, int, str], symbol: str) -> ContractDay:
-        symbol_day = day.symbols.get(symbol)
-        if symbol_day is None:
-            symbol_day = day.symbols[symbol] = SymbolDay(self._calendar, symbol, day.date)
-        root, expiration = contract[:2]
-        found = ContractDay(contract, symbol_day, day_of_date(expiration), self._calendar.monthly(root, expiration))
-        day.contracts[contract] = found
-        return found
+    def _numbers(self, day: SessionDay, batch: _Rows, rows: slice) -> Ints:
+        """The numbers of the rows' contracts."""
+        contracts = day.contracts
+        keys = batch.contracts[rows]
+        numbers = contracts.numbers(keys)
+        if None in numbers:
+            for key, raw, number in zip(keys, batch.raws[rows], numbers, strict=True):
+                if number is None and key not in contracts:
+                    symbol = day.symbol(self._calendar, raw[_SYMBOL])
+                    contracts.add(key, symbol, day_of_date(key[1]), self._calendar.monthly(*key[:2]))
+            numbers = contracts.numbers(keys)
+        return np.array(numbers, np.int64)
 
-    def _advance(self, day: SessionDay, raw: Row, batch: _Batch, *, past: bool = False) -> list[Any]:
-        """Move the state over a row; the full row, untagged (empty for the past, of which only the state counts)."""
-        (
-            seq, _, ts, wall, _, session, symbol_name, root, expiration, strike, right, price, size, bid, ask, _, code,
-            exchange, _, adjusted, spot, _, _, oi, _,
-        ) = raw  # fmt: skip
-        day.last_seq = seq
-        key = (root, expiration, strike, right)
-        contract = day.contracts.get(key) or self._contract(day, key, symbol_name)
-        symbol = contract.symbol
-        meaning = self._meanings.get(code) or self._meaning(code)
-        value = premium(price, size)
-        minute = ts // MINUTE
-        side_: str | None = None
-        mood = "neutral"
-        repeats: int | None = None
-        rank: float | None = None
+    def _advance(self, day: SessionDay, batch: _Rows, rows: slice, figures: _Figures, changed: _Changes) -> None:
+        """Move the state of a day over some rows; prints between cancel records are entered together."""
+        numbers = self._numbers(day, batch, rows)
+        figures.expiration_day[rows] = day.contracts.expiration_day[numbers]
+        figures.monthly[rows] = day.contracts.monthly[numbers]
+        start = rows.start
+        for cancel in (np.flatnonzero(batch.flags["cancel_record"][rows]) + rows.start).tolist():
+            self._enter(day, batch, slice(start, cancel), numbers[start - rows.start : cancel - rows.start],
+                        figures, changed)  # fmt: skip
+            self._cancel(day, batch, cancel, int(numbers[cancel - rows.start]), figures, changed)
+            start = cancel + 1
+        self._enter(day, batch, slice(start, rows.stop), numbers[start - rows.start :], figures, changed)
+        day.last_seq = int(batch.prints.seq[rows.stop - 1])
 
-        if meaning.cancel:
-            taken = contract.take_back(price, size, exchange)
-            if taken is None:
-                batch.unmatched += 1
-            else:
-                batch.cancels.append((taken.seq, seq))
-                day.histogram.remove(value)
-                batch.touch(contract, symbol.take_back(taken, taken.ts // MINUTE))
-            now = symbol.turn(minute, session)
+    def _enter(
+        self, day: SessionDay, batch: _Rows, rows: slice, numbers: Ints, figures: _Figures, changed: _Changes
+    ) -> None:
+        if not len(numbers):
+            return
+        prints = batch.prints.part(rows)
+        figures.day_volume[rows], repeats = day.contracts.enter(numbers, prints)
+        figures.repeat3m.put(rows, repeats)
+        sessions = batch.block.stored("session")[rows]
+        minutes, found = enter(day.symbols, day.contracts.symbol[numbers], sessions, prints)
+        figures.symbol_vol_1m[rows] = found.volume
+        figures.baseline.put(rows, found.baseline)
+        figures.open_baseline.put(rows, found.open_baseline)
+        figures.bullish_ratio.put(rows, found.bullish_ratio)
+        figures.rank.put(rows, day.histogram.enter(batch.value[rows]))
+        changed.note(day, numbers.tolist(), minutes)
+
+    def _cancel(
+        self, day: SessionDay, batch: _Rows, row: int, number: int, figures: _Figures, changed: _Changes
+    ) -> None:
+        seq, ts, price, size, exchange = (int(column[row]) for column in batch.prints[:5])
+        contracts = day.contracts
+        symbol = day.symbols[int(contracts.symbol[number])]
+        taken = contracts.take_back(number, price, size, exchange)
+        if taken is None:
+            changed.unmatched += 1
         else:
-            if not meaning.sideless:
-                side_ = side(price, bid, ask, self._aa_floor, self._aa_spread)
-                if side_ is not None and not meaning.neutral:
-                    mood = sentiment(right, side_)
-            contract.oi = oi
-            repeats = contract.add(seq, ts, price, size, exchange, side_, mood)
-            now = symbol.now or symbol.turn(minute, session)
-            if now.minute != minute or now.session != session:
-                now = symbol.turn(minute, session)
-            now.volume += size
-            if mood == "bullish":
-                now.bullish += 1
-            elif mood == "bearish":
-                now.bearish += 1
-            rank = day.histogram.enter(value)
-            if contract.stamp != batch.number or now.stamp != batch.number:
-                batch.touch(contract, now)
-        if past:
-            return []
+            changed.cancels.append((taken.seq, seq))
+            day.histogram.remove(int(batch.value[row]))
+            changed.note(day, [number], [symbol.take_back(taken)])
+        now = symbol.turn(ts // MINUTE, batch.raws[row][INDEX["session"]])
+        figures.day_volume[row] = contracts.volume[number]
+        figures.symbol_vol_1m[row] = now.volume
+        figures.baseline.set(row, now.baseline)
+        figures.open_baseline.set(row, now.open_baseline)
+        figures.bullish_ratio.set(row, now.bullish_ratio())
 
-        volume = contract.volume
-        return [
-            *raw,
-            value,
-            contract.expiration_day - wall // DAY,
-            None if adjusted else otm_pct(right, strike, spot),
-            side_,
-            None if side_ is None else aggressiveness(price, bid, ask),
-            mood,
-            volume,
-            vol_oi_ratio(volume, oi),
-            repeats,
-            now.volume,
-            now.baseline,
-            now.open_baseline,
-            now.bullish_ratio(),
-            rank,
-            SIDE_CONFIDENCE[side_],
-            contract.monthly,
-            None if meaning.cancel else opening(size, volume, oi),
-            *meaning.flags,
-            None,  # score, quality, missing metrics and chips: the tagger's
-            "partial",
-            "",
-            0,
-            0,
-            None,  # only a later row can cancel this one
-            self._version,
-            batch.now,
-        ]
+    def _columns(self, batch: _Rows, figures: _Figures, now: int) -> dict[str, Column]:
+        """The enriched columns, untagged."""
+        block, prints = batch.block, batch.prints
+        volume, oi = figures.day_volume, prints.oi
+        opens = opening(prints.size, volume, oi)
+        nothing = np.zeros(block.rows, np.int64)
+        found = {
+            "value": Column(batch.value),
+            "dte": Column(dte(figures.expiration_day, block.stored("trade_ts_et").values)),
+            "otm_pct": otm_pct(batch.call, block.stored("strike").values, block.stored("spot"),
+                               block.stored("adjusted").values),
+            "side": prints.side,
+            "aggressiveness": aggressiveness(prints.price, block.stored("bid"), block.stored("ask"), prints.side),
+            "sentiment": batch.moods,
+            "day_volume": Column(volume),
+            "vol_oi_ratio": vol_oi_ratio(volume, oi),
+            "repeat3m": figures.repeat3m.column(),
+            "symbol_vol_1m": Column(figures.symbol_vol_1m),
+            "symbol_vol_baseline_15m": figures.baseline.column(),
+            "open_window_baseline": figures.open_baseline.column(),
+            "bullish_ratio_15m": figures.bullish_ratio.column(),
+            "value_pctile": figures.rank.column(),
+            "side_confidence": side_confidence(prints.side),
+            "monthly": Column(figures.monthly),
+            "opening": Column(opens.values, _both(opens.known, ~batch.flags["cancel_record"])),
+            "sig_score": Column(nothing, nothing != 0),
+            "score_quality": Column(nothing, None, _PARTIAL),
+            "missing_metrics": Column(nothing, None, _NOTHING),
+            "chips_set": Column(nothing),
+            "chips_known": Column(nothing),
+            "cancelled_seq": Column(nothing, nothing != 0),  # only a later row can cancel this one
+            "rule_version": Column(nothing, None, Words((self._tagger.version,))),
+            "enriched_at_utc": Column(nothing + now),
+        }  # fmt: skip
+        return found | {name: Column(flag) for name, flag in batch.flags.items()}
+
+
+_PARTIAL: Final = Words(("partial",))
+_NOTHING: Final = Words(("",))
+_FLAGS: Final = {
+    "iso": "iso", "auction": "auction", "cross": "cross", "floor": "floor", "multi_leg": "multi_leg",
+    "stock_tied": "stock_tied", "late": "late", "compression": "compression", "cancel_record": "cancel",
+}  # fmt: skip
+"""Fields that say what the condition table says, and its flags."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """What a condition means to the formulas under a rule version; ``flags`` in catalog order from ``iso``."""
+    """What a condition means to the formulas under a rule version."""
 
-    cancel: bool
-    sideless: bool
-    neutral: bool
-    flags: tuple[bool, ...]
+    condition: Condition
+    packages_are_neutral: bool
 
-    @classmethod
-    def of(cls, c: Condition, packages_are_neutral: bool) -> _Meaning:
-        flags = (c.iso, c.auction, c.cross, c.floor, c.multi_leg, c.stock_tied, c.late, c.compression, c.cancel)
-        neutral = packages_are_neutral and c.package
-        return cls(c.cancel, c.late or c.cancel, neutral, flags)
+    @property
+    def sideless(self) -> bool:
+        return self.condition.late or self.condition.cancel
+
+    @property
+    def neutral(self) -> bool:
+        return self.packages_are_neutral and self.condition.package
 
 
-class _Batch:
-    """What a batch of rows changed; number 0 collects the past, which nobody reads."""
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Raw rows by column, with what of their figures needs no state."""
 
-    __slots__ = ("cancels", "contracts", "minutes", "now", "number", "unmatched")
+    raws: Sequence[Row]
+    contracts: list[Contract]
+    block: Block
+    prints: Prints
+    call: Mask
+    moods: Column
+    value: Ints
+    flags: dict[str, Mask]
 
-    def __init__(self, number: int, now: int) -> None:
-        self.number = number
-        self.now = now
+
+class _Nullable:
+    """A column that is filled piece by piece, unknown where nothing was put."""
+
+    __slots__ = ("_known", "_values")
+
+    def __init__(self, rows: int, kind: type[np.generic] = np.float64) -> None:
+        self._values: NDArray[Any] = np.zeros(rows, kind)
+        self._known = np.zeros(rows, np.bool_)
+
+    def put(self, rows: slice, column: Column) -> None:
+        self._values[rows] = column.values
+        self._known[rows] = True if column.known is None else column.known
+
+    def set(self, row: int, value: float | None) -> None:
+        if value is not None:
+            self._values[row] = value
+            self._known[row] = True
+
+    def column(self) -> Column:
+        return Column(self._values, self._known)
+
+
+class _Figures:
+    """Figures of rows that come from the state."""
+
+    def __init__(self, rows: int) -> None:
+        self.expiration_day = np.zeros(rows, np.int64)
+        self.monthly = np.zeros(rows, np.bool_)
+        self.day_volume = np.zeros(rows, np.int64)
+        self.symbol_vol_1m = np.zeros(rows, np.int64)
+        self.repeat3m = _Nullable(rows, np.int64)
+        self.baseline = _Nullable(rows)
+        self.open_baseline = _Nullable(rows)
+        self.bullish_ratio = _Nullable(rows)
+        self.rank = _Nullable(rows)
+
+
+class _Changes:
+    """What a batch of rows changed; contracts and minutes once each, in the order they were touched."""
+
+    def __init__(self) -> None:
         self.cancels: list[tuple[int, int]] = []
         self.unmatched = 0
-        self.contracts: list[ContractDay] = []
-        self.minutes: list[Minute] = []
+        self.contracts: dict[SessionDay, dict[int, None]] = {}
+        self.minutes: dict[Minute, None] = {}
 
-    def touch(self, contract: ContractDay, minute: Minute) -> None:
-        """Note a changed contract and minute, each once."""
-        if contract.stamp != self.number:
-            contract.stamp = self.number
-            self.contracts.append(contract)
-        if minute.stamp != self.number:
-            minute.stamp = self.number
-            self.minutes.append(minute)
+    def note(self, day: SessionDay, numbers: Iterable[int], minutes: Iterable[Minute]) -> None:
+        """Note changed contracts and minutes."""
+        self.contracts.setdefault(day, {}).update(dict.fromkeys(numbers))
+        self.minutes.update(dict.fromkeys(minutes))
 
 
-def _contract_stats(day: ContractDay, now: int) -> ContractStats:
-    root, expiration, strike, right = day.contract
-    symbol = day.symbol
-    return ContractStats(
-        symbol.symbol, root, expiration, strike, right, symbol.date, day.volume, day.oi, day.last_ts, now
-    )
+def _stretches(block: Block) -> Iterator[slice]:
+    """Runs of rows of one session date with rising seqs."""
+    dates, seqs = block.stored("session_date").values, block.stored("seq").values
+    ends = np.flatnonzero((dates[1:] != dates[:-1]) | (seqs[1:] <= seqs[:-1])) + 1
+    start = 0
+    for end in [*ends.tolist(), block.rows]:
+        yield slice(start, end)
+        start = end
 
 
-def _symbol_stats(minute: Minute, now: int) -> SymbolStats:
-    return SymbolStats(
-        minute.symbol.symbol, wall_of(minute.minute * MINUTE), minute.volume, minute.baseline, minute.open_baseline,
-        minute.bullish_ratio(), now,
-    )  # fmt: skip
+def _both(known: Mask | None, also: Mask) -> Mask:
+    return also if known is None else known & also

@@ -1,37 +1,64 @@
-"""The formulas of a row: pure functions of values in stored units.
+"""The formulas of a row, over columns: pure functions of values in stored units.
 
 Money is an int in ten-thousandths of a dollar, so every comparison is exact; ratios are one division
-of ints wherever the definition allows, hence correctly rounded. None is unknown.
+of ints wherever the definition allows, hence correctly rounded. What a column does not know stays unknown.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phenix.engine.flow import BY_NAME
+from phenix.engine.targets.arrays import Column, Mask, Words
 
 __all__ = [
+    "BEARISH",
+    "BULLISH",
     "MULTIPLIER",
-    "SIDE_CONFIDENCE",
+    "NEUTRAL",
+    "SENTIMENTS",
+    "SIDES",
+    "Ints",
     "aggressiveness",
+    "dte",
     "opening",
     "otm_pct",
     "premium",
     "sentiment",
     "side",
+    "side_confidence",
     "spot_mid",
     "trade_id",
     "value_bucket",
     "vol_oi_ratio",
 ]
 
+Ints = NDArray[np.int64]
+"""A column of whole numbers, known everywhere."""
+
 MULTIPLIER: Final = 100
 """Shares of a contract; the premium of an adjusted contract is shown with it too, and marked."""
 
-SIDE_CONFIDENCE: Final = {"AA": 1.0, "ASK": 0.85, "BID": 0.7, "MID": 0.25, None: None}
-"""How far a side tells who began the trade."""
+SIDES: Final = Words(BY_NAME["side"].type.members)
+"""Words of the column of sides."""
+SENTIMENTS: Final = Words(BY_NAME["sentiment"].type.members)
+"""Words of the column of sentiments."""
+BULLISH: Final = SENTIMENTS.code("bullish")
+BEARISH: Final = SENTIMENTS.code("bearish")
+NEUTRAL: Final = SENTIMENTS.code("neutral")
 
+_AA, _ASK, _BID, _MID = (SIDES.code(word) for word in ("AA", "ASK", "BID", "MID"))
+_CONFIDENCE: Final = np.array([{"AA": 1.0, "ASK": 0.85, "BID": 0.7, "MID": 0.25}[side] for side in SIDES.words])
+
+_DAY: Final = 86_400_000
 _OWN_BUCKET_BITS: Final = 7
+_WORD: Final = 2**32
+"""Fractions of smaller numbers times a price stay within 64 bits."""
 
 
 def trade_id(
@@ -50,56 +77,79 @@ def spot_mid(bid: int | None, ask: int | None) -> int | None:
     return (bid + ask) // 2
 
 
-def premium(price: int, size: int) -> int:
-    """Price times size times the multiplier."""
+def premium(price: Any, size: Any) -> Any:
+    """Price times size times the multiplier, of one print or of columns."""
     return price * size * MULTIPLIER
 
 
-def otm_pct(right: str, strike: int, spot: int | None) -> float | None:
-    """Percent of spot the strike lies out of the money; negative is in the money; None without a spot above 0."""
-    if not spot or spot < 0:
-        return None
-    return 100 * (strike - spot if right == "CALL" else spot - strike) / spot
+def dte(expiration_day: Ints, trade_ts_et: Ints) -> Ints:
+    """Days from the trade's calendar date in New York to the expiration's, both counted from 1970-01-01."""
+    return expiration_day - trade_ts_et // _DAY
 
 
-def side(price: int, bid: int | None, ask: int | None, aa_floor: int, aa_spread: Fraction) -> str | None:
-    """AA, ASK, BID or MID; None without a usable quote (``ask > bid >= 0``).
+def otm_pct(call: Mask, strike: Ints, spot: Column, adjusted: Mask) -> Column:
+    """Percent of spot the strike lies out of the money; negative is in; unknown without a spot above 0."""
+    known = (spot.values > 0) & ~adjusted
+    if spot.known is not None:
+        known &= spot.known
+    away = np.where(call, strike - spot.values, spot.values - strike)
+    return Column(100 * away / np.where(known, spot.values, 1), known)
+
+
+def side(price: Ints, bid: Column, ask: Column, aa_floor: int, aa_spread: Fraction) -> Column:
+    """AA, ASK, BID or MID; unknown without a usable quote (``ask > bid >= 0``).
 
     AA is at least ``max(aa_floor, aa_spread * (ask - bid))`` above the ask.
     """
-    if bid is None or ask is None or not ask > bid >= 0:
-        return None
-    if price >= ask:
-        above = price - ask
-        if above >= aa_floor and above * aa_spread.denominator >= aa_spread.numerator * (ask - bid):
-            return "AA"
-        return "ASK"
-    return "BID" if price <= bid else "MID"
+    spread, above = ask.values - bid.values, price - ask.values
+    known = (spread > 0) & (bid.values >= 0)
+    for quote in (bid, ask):
+        if quote.known is not None:
+            known &= quote.known
+    share = aa_spread.as_integer_ratio()
+    exact = np.int64 if max(share) < _WORD else object
+    codes = np.full(len(price), _MID, np.uint8)
+    codes[price <= bid.values] = _BID
+    codes[above >= 0] = _ASK
+    codes[(above >= max(aa_floor, 0)) & (above.astype(exact) * share[1] >= spread.astype(exact) * share[0])] = _AA
+    return Column(codes, known, SIDES)
 
 
-def aggressiveness(price: int, bid: int, ask: int) -> float:
-    """Where the price lies in a usable quote: -1 at the bid, 0 at the mid, +1 at the ask."""
-    return (2 * price - ask - bid) / (ask - bid)
+def side_confidence(side: Column) -> Column:
+    """How far a side tells who began the trade."""
+    return Column(_CONFIDENCE[side.values], side.known)
 
 
-def sentiment(right: str, side: str | None) -> str:
+def aggressiveness(price: Ints, bid: Column, ask: Column, side: Column) -> Column:
+    """Where the price lies in a quote: -1 at the bid, 0 at the mid, +1 at the ask; unknown where the side is."""
+    spread = ask.values - bid.values
+    if side.known is not None:
+        spread = np.where(side.known, spread, 1)
+    return Column((2 * price - ask.values - bid.values) / spread, side.known)
+
+
+def sentiment(call: Mask, side: Column) -> Column:
     """Bullish for a call bought or a put sold, bearish for the reverse, neutral for the rest."""
-    if side is None or side == "MID":
-        return "neutral"
-    return "bullish" if (side == "BID") == (right == "PUT") else "bearish"
+    plain = side.values == _MID
+    if side.known is not None:
+        plain |= ~side.known
+    moods = np.where((side.values == _BID) ^ call, BULLISH, BEARISH).astype(np.uint8)
+    moods[plain] = NEUTRAL
+    return Column(moods, None, SENTIMENTS)
 
 
-def vol_oi_ratio(day_volume: int, oi: int | None) -> float | None:
-    """The day's volume against open interest, taken as at least one; None when it is unknown."""
-    return None if oi is None else day_volume / (oi or 1)
+def vol_oi_ratio(day_volume: Ints, oi: Column) -> Column:
+    """The day's volume against open interest, taken as at least one; unknown when that is."""
+    return Column(day_volume / np.maximum(oi.values, 1), oi.known)
 
 
-def opening(size: int, day_volume: int, oi: int | None) -> bool | None:
-    """Whether the print must open: larger than open interest and all earlier volume; None when oi is unknown."""
-    return None if oi is None else size > oi + day_volume - size
+def opening(size: Ints, day_volume: Ints, oi: Column) -> Column:
+    """Whether the print must open: larger than open interest and all earlier volume; unknown when oi is unknown."""
+    return Column(size > oi.values + day_volume - size, oi.known)
 
 
-def value_bucket(value: int) -> int:
-    """The bucket of a premium in the log-linear histogram: 64 to each doubling, exact below 128."""
-    shift = value.bit_length() - _OWN_BUCKET_BITS
-    return value if shift <= 0 else 64 * shift + (value >> shift)
+def value_bucket(value: Ints) -> Ints:
+    """The bucket of premiums below 2**53 in the log-linear histogram: 64 to each doubling, exact below 128."""
+    shift = np.maximum(np.frexp(value.astype(np.float64))[1].astype(np.int64) - _OWN_BUCKET_BITS, 0)
+    buckets: Ints = 64 * shift + (value >> shift)
+    return buckets

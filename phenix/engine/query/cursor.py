@@ -28,7 +28,8 @@ class Cursor:
     """The last row of a page.
 
     ``filter`` is the hash of what was asked, ``since`` the first session looked at (0: not bounded
-    by default), ``key`` the row's sort value (stored units, None is unknown), ``seq`` its seq.
+    by default), ``key`` the row's sort value (stored units, None is unknown), ``seq`` its seq. ``waiting`` is the last
+    seq of the prints that the walk takes as they were received; 0 when it takes none.
     """
 
     filter: str
@@ -37,10 +38,12 @@ class Cursor:
     since: int
     key: bool | int | float | str | None
     seq: int
+    waiting: int = 0
 
     def encode(self) -> str:
         """The text given to clients."""
-        body = orjson.dumps([_EDITION, *astuple(self)])
+        values = astuple(self) if self.waiting else astuple(self)[:-1]
+        body = orjson.dumps([_EDITION, *values])
         return base64.urlsafe_b64encode(_check(body) + body).rstrip(b"=").decode("ascii")
 
     @classmethod
@@ -65,7 +68,9 @@ def _check(body: bytes) -> bytes:
 
 def _typed(values: list[Any]) -> bool:
     match values:
-        case [str(), str(), int(), int(), None | bool() | int() | float() | str(), int()]:
+        case [str(), str(), int(), int(), None | bool() | int() | float() | str(), int(), *more] if len(more) < 2:
+            if not all(type(one) is int for one in more):
+                return False
             return all(abs(value) < 2**63 for value in values if isinstance(value, int))
     return False
 

@@ -5,23 +5,40 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from phenix.dsl.diagnostics import Severity
+from phenix.dsl.codes import Severity
+from phenix.dsl.diagnostics import Diagnostic
 from phenix.dsl.types import Kind
 from phenix.engine.bundle import Bundle
 from phenix.engine.flow import STORED, Field, Row
+from phenix.engine.live.index import LiveIndex
+from phenix.engine.live.search import Search, Spot, can_sort
+from phenix.engine.live.several import Several
 from phenix.engine.predicate import Predicate, compile_predicate
+from phenix.engine.query.behind import Keyed, Waiting, count_waiting, merged, waiting_rows
 from phenix.engine.query.cursor import Cursor, filter_hash
-from phenix.engine.query.plan import Scope, count_statement, page_statement
+from phenix.engine.query.plan import Scope, count_statement, page_statement, sees_cancelled
 from phenix.engine.query.request import MAX_LIMIT, FlowRequest, Refusal, Total
+from phenix.engine.query.sessions import sessions_of
 from phenix.engine.store.base import Reader, StoreTimeout
 
-__all__ = ["TIME_FIELDS", "Page", "compile_filter", "fetch_page"]
+__all__ = [
+    "TIME_FIELDS",
+    "Page",
+    "compile_filter",
+    "fetch_page",
+    "refused_filter",
+    "resume_after",
+    "scope_of",
+    "search_of",
+    "walk_hash",
+]
 
 TIME_FIELDS = frozenset({"session_date", "trade_ts_utc"})
 """A filter that reads one of these bounds the time itself: it is not narrowed to the current session."""
 
+_CATCH_UP = 2_000
+"""Rows that a request reads itself, so that it finds what was stored before it came."""
 _SEQ = 0  # position of seq in a stored row
 _WIDTH = len(STORED)
 
@@ -40,6 +57,10 @@ class Page:
     where: str
     limit: int
     elapsed_ms: float
+    plan: str = "store"
+    """Where the rows were found: ``memory`` and how many were looked at, or ``store``."""
+    waiting: bool = False
+    """Whether prints that wait for enrichment are among those looked at, as they were received."""
 
 
 def compile_filter(parts: Sequence[tuple[str, str]], bundle: Bundle) -> Predicate | Refusal:
@@ -47,7 +68,12 @@ def compile_filter(parts: Sequence[tuple[str, str]], bundle: Bundle) -> Predicat
     compiled = compile_predicate(parts, bundle)
     if isinstance(compiled, Predicate):
         return compiled
-    errors = tuple(finding for finding in compiled if finding.severity is Severity.ERROR)
+    return refused_filter(compiled)
+
+
+def refused_filter(found: Sequence[Diagnostic]) -> Refusal:
+    """The refusal of a text that does not compile, by all that is wrong with it."""
+    errors = tuple(finding for finding in found if finding.severity is Severity.ERROR)
     large = all(finding.name == "too-large" for finding in errors)
     first = errors[0].message
     detail = first if len(errors) == 1 else f"{len(errors)} things are wrong with the filter; the first: {first}"
@@ -55,45 +81,107 @@ def compile_filter(parts: Sequence[tuple[str, str]], bundle: Bundle) -> Predicat
 
 
 def fetch_page(
-    reader: Reader, request: FlowRequest, bundle: Bundle, *, timeout_s: float | None = None
+    reader: Reader,
+    request: FlowRequest,
+    bundle: Bundle,
+    *,
+    live: LiveIndex | None = None,
+    timeout_s: float | None = None,
+    behind: bool = False,
 ) -> Page | Refusal:
-    """The page of a request. Raises StoreError, and StoreTimeout past ``timeout_s``."""
+    """The page of a request, found in ``live`` where that holds what it asks for, else in the store.
+
+    ``behind`` says that enrichment is: prints that wait for it are given as they were received. A walk goes on as it
+    began. Raises StoreError, and StoreTimeout past ``timeout_s``.
+    """
     begun = time.monotonic()
     predicate = compile_filter(request.parts, bundle)
     if isinstance(predicate, Refusal):
         return predicate
-    asked = filter_hash(
-        predicate.text, request.sessions, request.include_cancelled, request.sort.name, request.descending
-    )
+    asked = walk_hash(request, predicate)
     watermark = reader.watermark()
-    after = _resume(request, asked, bundle, watermark) if request.cursor else None
+    after = resume_after(request, asked, bundle, watermark, waiting=True) if request.cursor else None
     if isinstance(after, Refusal):
         return after
-    scope = _scope(reader, request, predicate, after, watermark)
+    scope = scope_of(reader, request, predicate, after, watermark)
+    waiting = None
+    if behind if after is None else after.waiting:
+        waiting = Waiting(scope.as_of, reader.raw_watermark() if after is None else after.waiting)
     limit = min(request.limit, MAX_LIMIT)
-    statement = page_statement(request, predicate, scope, after)
-    found = reader.execute(statement.sql, statement.params, timeout_s=timeout_s)
-    rows, has_more = found[:limit], len(found) > limit
+    search = None if live is None else search_of(live, reader, request, predicate, scope, timeout_s)
+    found = _enriched(reader, request, predicate, scope, search, after, timeout_s)
+    total = _count(reader, request, predicate, scope, search, waiting, timeout_s)
+    if waiting is not None:
+        found = merged(request, found, waiting_rows(reader, request, predicate, scope, waiting, after, timeout_s))
     next_cursor = None
-    if has_more:
-        last = rows[-1]
-        key = last[_WIDTH]
-        next_cursor = Cursor(asked, bundle.version, scope.as_of, scope.session or scope.since, key, last[_SEQ]).encode()
+    if len(found) > limit:
+        (last, key), since = found[limit - 1], scope.session or scope.since
+        upto = waiting.upto if waiting else 0
+        next_cursor = Cursor(asked, bundle.version, scope.as_of, since, key, last[_SEQ], upto).encode()
     return Page(
-        rows=tuple(row[:_WIDTH] for row in rows),
+        rows=tuple(row for row, _ in found[:limit]),
         as_of=scope.as_of,
         watermark=watermark,
         session=scope.session or scope.since or None,
-        has_more=has_more,
+        has_more=len(found) > limit,
         next_cursor=next_cursor,
-        total=_count(reader, request, predicate, scope, timeout_s),
+        total=total,
         where=predicate.text,
         limit=limit,
         elapsed_ms=(time.monotonic() - begun) * 1000,
+        plan="store" if search is None else search.plan,
+        waiting=waiting is not None,
     )
 
 
-def _scope(reader: Reader, request: FlowRequest, predicate: Predicate, after: Cursor | None, watermark: int) -> Scope:
+def _enriched(
+    reader: Reader,
+    request: FlowRequest,
+    predicate: Predicate,
+    scope: Scope,
+    search: Search | Several | None,
+    after: Cursor | None,
+    timeout_s: float | None,
+) -> list[Keyed]:
+    """Enriched rows with their sort values, one more than the page where there are so many."""
+    if search is None:
+        statement = page_statement(request, predicate, scope, after)
+        keyed = reader.execute(statement.sql, statement.params, timeout_s=timeout_s)
+        return [(row[:_WIDTH], row[_WIDTH]) for row in keyed]
+    spots = _spots(search, request, after)
+    rows = reader.rows_at([spot.seq for spot in spots])
+    keys = {spot.seq: spot.key for spot in spots}
+    return [(row, keys[row[_SEQ]]) for row in rows]
+
+
+def search_of(
+    live: LiveIndex, reader: Reader, request: FlowRequest, predicate: Predicate, scope: Scope, timeout_s: float | None
+) -> Search | Several | None:
+    """The request as a search in memory; None where a session is not there or behind, or it is not sorted like that."""
+    if not can_sort(request.sort):
+        return None
+    dates, rest = sessions_of(reader, predicate, scope)
+    snapshots = live.snapshots(reader, dates, scope.as_of, _CATCH_UP)
+    if snapshots is None:
+        return None
+    shown = sees_cancelled(request, predicate)
+    searches = [
+        Search(rest, one, scope.as_of, cancelled=shown, timeout_s=timeout_s, unwanted=reader.unwanted)
+        for one in snapshots
+    ]
+    return searches[0] if len(searches) == 1 else Several(searches)
+
+
+def _spots(search: Search | Several, request: FlowRequest, after: Cursor | None) -> list[Spot]:
+    """One more than the page."""
+    limit = min(request.limit, MAX_LIMIT) + 1
+    if request.sort.name == "seq":
+        return search.by_seq(limit, descending=request.descending, after=after.seq if after else None)
+    spot = None if after is None else Spot(after.seq, after.key)
+    return search.by_field(request.sort, limit, descending=request.descending, after=spot)
+
+
+def scope_of(reader: Reader, request: FlowRequest, predicate: Predicate, after: Cursor | None, watermark: int) -> Scope:
     """A walk stays on the sessions its first page looked at."""
     sessions = request.sessions or (0 if TIME_FIELDS & predicate.reads else 1)
     if not sessions:
@@ -116,11 +204,24 @@ def _first_session(reader: Reader, sessions: int) -> int:
     return date
 
 
-def _resume(request: FlowRequest, asked: str, bundle: Bundle, watermark: int) -> Cursor | Refusal:
+def walk_hash(request: FlowRequest, predicate: Predicate) -> str:
+    """Hash of what a walk through the rows of a request must not change."""
+    return filter_hash(
+        predicate.text, request.sessions, request.include_cancelled, request.sort.name, request.descending
+    )
+
+
+def resume_after(
+    request: FlowRequest, asked: str, bundle: Bundle, watermark: int, *, waiting: bool = False
+) -> Cursor | Refusal:
+    """The cursor of a request; refused where it is none, or of another walk than ``asked``.
+
+    ``waiting`` says that the walk may be one that takes prints as they were received.
+    """
     cursor = Cursor.decode(request.cursor)
     if cursor is None:
         return Refusal("invalid_query", "`cursor` is not one that this service gave out.")
-    if cursor.filter != asked or not _key_fits(cursor.key, request.sort):
+    if cursor.filter != asked or not _key_fits(cursor, request.sort) or (cursor.waiting and not waiting):
         return Refusal(
             "cursor_mismatch",
             "`cursor` belongs to a query with another filter or order; ask for the first page without a cursor.",
@@ -141,18 +242,31 @@ _KEY_TYPES: dict[Kind, type | tuple[type, ...]] = {
 }
 
 
-def _key_fits(key: Any, field: Field) -> bool:
-    return key is None if key is None and field.nullable else isinstance(key, _KEY_TYPES.get(field.type.kind, int))
+def _key_fits(cursor: Cursor, field: Field) -> bool:
+    if cursor.key is None:
+        return field.nullable or bool(cursor.waiting)
+    return isinstance(cursor.key, _KEY_TYPES.get(field.type.kind, int))
 
 
 def _count(
-    reader: Reader, request: FlowRequest, predicate: Predicate, scope: Scope, timeout_s: float | None
+    reader: Reader,
+    request: FlowRequest,
+    predicate: Predicate,
+    scope: Scope,
+    search: Search | Several | None,
+    waiting: Waiting | None,
+    timeout_s: float | None,
 ) -> int | None:
     if request.total is Total.NONE:
         return None
-    statement = count_statement(request, predicate, scope)
     try:
-        total: int = reader.execute(statement.sql, statement.params, timeout_s=timeout_s)[0][0]
+        if search is not None:
+            total = search.count()
+        else:
+            statement = count_statement(request, predicate, scope)
+            total = int(reader.execute(statement.sql, statement.params, timeout_s=timeout_s)[0][0])
+        if waiting is not None:
+            total += count_waiting(reader, request, predicate, scope, waiting, timeout_s)
     except StoreTimeout:
         if request.total is Total.EXACT:
             raise

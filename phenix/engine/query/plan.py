@@ -8,16 +8,28 @@ neither rows nor cancels that came after its first page.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from phenix.engine.flow import STORED, Field, Part
+from phenix.engine.flow import BY_NAME, STORED, Field, Part
 from phenix.engine.predicate import Predicate
 from phenix.engine.query.cursor import Cursor
 from phenix.engine.query.request import FlowRequest
 from phenix.engine.store.schema import FROM_ROWS
 
-__all__ = ["CANCEL_FIELDS", "Scope", "Statement", "count_statement", "page_statement", "sees_cancelled"]
+__all__ = [
+    "CANCEL_FIELDS",
+    "Scope",
+    "Statement",
+    "beyond",
+    "both",
+    "count_statement",
+    "page_statement",
+    "rows_statement",
+    "sees_cancelled",
+    "span_statement",
+]
 
 CANCEL_FIELDS: Final = frozenset({"cancelled", "cancel_record"})
 """A filter that reads one of these decides about cancelled prints and cancel records itself."""
@@ -56,7 +68,7 @@ def page_statement(request: FlowRequest, predicate: Predicate, scope: Scope, aft
     where = _where(request, predicate, scope)
     key = _value(request.sort, scope.as_of)
     if after is not None:
-        where = _both(where, _beyond(request, key, after))
+        where = both(where, beyond(request, key, after, nullable=request.sort.nullable))
     by_seq = request.sort.name == "seq"
     direction = "DESC" if request.descending else "ASC"
 
@@ -79,20 +91,38 @@ def count_statement(request: FlowRequest, predicate: Predicate, scope: Scope) ->
     return Statement(f"SELECT count(*) FROM {FROM_ROWS} WHERE {where.sql}", where.params)
 
 
+def rows_statement(
+    request: FlowRequest, predicate: Predicate, scope: Scope, fields: Sequence[str], after: int, limit: int
+) -> Statement:
+    """Seq and some stored fields of the matching rows after a seq, by seq."""
+    where = both(_where(request, predicate, scope), Statement("t.seq > ?", (after,)))
+    columns = ", ".join(BY_NAME[name].sql for name in ("seq", *fields))
+    sql = f"SELECT {columns} FROM {FROM_ROWS} WHERE {where.sql} ORDER BY t.seq LIMIT ?"
+    return Statement(sql, (*where.params, limit))
+
+
+def span_statement(request: FlowRequest, predicate: Predicate, scope: Scope, after: int, upto: int) -> Statement:
+    """The columns of STORED of the first matching rows with after < seq <= upto, by seq."""
+    where = both(Statement("t.seq > ? AND t.seq <= ?", (after, upto)), _where(request, predicate, scope))
+    sql = f"SELECT {_COLUMNS} FROM {FROM_ROWS} WHERE {where.sql} ORDER BY t.seq LIMIT ?"
+    return Statement(sql, (*where.params, request.limit))
+
+
 def _where(request: FlowRequest, predicate: Predicate, scope: Scope) -> Statement:
     sql, params = predicate.sql(scope.as_of)
     where = Statement(f"({sql})", tuple(params))
     if not sees_cancelled(request, predicate):
         shown = "e.cancel_record = 0 AND (e.cancelled_seq IS NULL OR e.cancelled_seq > ?)"
-        where = _both(where, Statement(shown, (scope.as_of,)))
+        where = both(where, Statement(shown, (scope.as_of,)))
     if scope.session:
-        where = _both(Statement("t.session_date = ?", (scope.session,)), where)
+        where = both(Statement("t.session_date = ?", (scope.session,)), where)
     elif scope.since:
-        where = _both(Statement("t.session_date >= ?", (scope.since,)), where)
-    return _both(Statement("t.seq <= ?", (scope.as_of,)), where)
+        where = both(Statement("t.session_date >= ?", (scope.since,)), where)
+    return both(Statement("t.seq <= ?", (scope.as_of,)), where)
 
 
-def _both(left: Statement, right: Statement) -> Statement:
+def both(left: Statement, right: Statement) -> Statement:
+    """Two conditions, and-ed."""
     return Statement(f"{left.sql} AND {right.sql}", left.params + right.params)
 
 
@@ -103,8 +133,8 @@ def _value(field: Field, as_of: int) -> Statement:
     return Statement(field.sql.replace(":as_of", "?"), (as_of,) * field.sql.count(":as_of"))
 
 
-def _beyond(request: FlowRequest, key: Statement, after: Cursor) -> Statement:
-    """Rows after the cursor's in the request's order."""
+def beyond(request: FlowRequest, key: Statement, after: Cursor, *, nullable: bool) -> Statement:
+    """Rows after the cursor's in the request's order; ``nullable`` says that ``key`` can be unknown."""
     sign = "<" if request.descending else ">"
     if request.sort.name == "seq":
         return Statement(f"t.seq {sign} ?", (after.seq,))
@@ -112,7 +142,7 @@ def _beyond(request: FlowRequest, key: Statement, after: Cursor) -> Statement:
         return Statement(f"{key.sql} IS NULL AND t.seq {sign} ?", (*key.params, after.seq))
     later = f"({key.sql} {sign} ? OR ({key.sql} = ? AND t.seq {sign} ?)"
     params = (*key.params, after.key, *key.params, after.key, after.seq)
-    if request.sort.nullable:
+    if nullable:
         later += f" OR {key.sql} IS NULL"
         params += key.params
     return Statement(later + ")", params)

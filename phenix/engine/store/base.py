@@ -6,25 +6,31 @@ follow by ``seq``. A row is a sequence in the order of :data:`phenix.engine.flow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
+from phenix.engine.feed import Feed
 from phenix.engine.flow import Row
 
 __all__ = [
     "ENRICHED_STREAM",
+    "RETENTION_STREAM",
     "SNIPPET_BYTES",
     "Appended",
     "Batch",
+    "Cause",
     "Checkpoint",
     "DeadLetter",
+    "Gap",
+    "GapState",
     "OpenInterest",
     "Problem",
     "Reader",
     "RuleVersion",
+    "Stoppable",
     "StoreError",
     "StoreTimeout",
     "UnderlyingQuote",
@@ -34,6 +40,9 @@ __all__ = [
 
 ENRICHED_STREAM: Final = "enriched"
 """Name of the checkpoint that says up to which seq rows are enriched."""
+
+RETENTION_STREAM: Final = "retention"
+"""Name of the checkpoint that says up to which seq there are rows that were removed."""
 
 SNIPPET_BYTES: Final = 4096
 """Most of a refused record that is kept."""
@@ -65,7 +74,7 @@ class StoreError(Exception):
 
 
 class StoreTimeout(StoreError):  # noqa: N818 - the caller asks about the deadline
-    """A statement passed its deadline and was stopped."""
+    """A statement passed its deadline, or nobody wants it any more, and was stopped."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Problem.TIMEOUT, message)
@@ -112,6 +121,43 @@ class DeadLetter:
     at_utc: int
 
 
+class Cause(StrEnum):
+    """Why prints may have been missed."""
+
+    DISCONNECTED = "disconnected"
+    UPSTREAM = "upstream"
+    SILENT = "silent"
+    OVERFLOW = "overflow"
+    RESTARTED = "restarted"
+
+
+class GapState(StrEnum):
+    """What became of a gap: not looked at yet, fetched from history, not in the subscription, or without history."""
+
+    OPEN = "open"
+    FILLED = "filled"
+    REFUSED = "refused"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time of the stream in which prints may have been missed, both ends included.
+
+    ``messages`` are those that were dropped and counted; ``recovered`` the prints found in the terminal's history
+    since, ``detail`` a sentence. ``number`` is given when it is stored.
+    """
+
+    cause: Cause
+    from_utc: int
+    upto_utc: int
+    messages: int = 0
+    state: GapState = GapState.OPEN
+    recovered: int = 0
+    detail: str = ""
+    number: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """How far a stream has come; ``watermark`` is the stream's own words."""
@@ -126,8 +172,9 @@ class Batch:
     """What one transaction stores: prints with the inputs they were stored with, and how far the stream came.
 
     ``rows`` are raw rows in the order they shall be numbered; their seq is None. ``payloads``, if given,
-    are the received words of each. An empty ``stream`` moves no
-    checkpoint.
+    are the received words of each. ``gaps`` are new; one with a number is what is
+    known of it now, and the batch's new rows are recovered from it. ``redriven`` are numbers of dead letters that
+    the rows were read from. An empty ``stream`` moves no checkpoint.
     """
 
     rows: Sequence[Row] = ()
@@ -137,6 +184,8 @@ class Batch:
     stream: str = ""
     watermark: str = ""
     payloads: Sequence[str] = ()
+    gaps: Sequence[Gap] = ()
+    redriven: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +210,17 @@ class RuleVersion:
     activated_seq: int | None
 
 
+@runtime_checkable
+class Stoppable(Protocol):
+    """What reads until nobody wants it any more: then as past its deadline (StoreTimeout)."""
+
+    unwanted: Callable[[], bool]
+
+
 class Reader(Protocol):
-    """Reads, never writes, and stops at a deadline (StoreTimeout)."""
+    """Reads, never writes, and stops at a deadline, or when it is ``unwanted`` (StoreTimeout)."""
+
+    unwanted: Callable[[], bool]
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
@@ -179,6 +237,10 @@ class Reader(Protocol):
         """Largest raw seq; 0 when there is none."""
         ...
 
+    def removed_upto(self) -> int:
+        """Largest seq of the rows that retention removed; 0 when it removed none."""
+        ...
+
     def raw_rows(self, after_seq: int, limit: int) -> list[tuple[Any, ...]]:
         """Raw rows after a seq, in seq order."""
         ...
@@ -187,8 +249,23 @@ class Reader(Protocol):
         """Raw rows of a session with a smaller seq, in seq order."""
         ...
 
+    def session_stored(self, session_date: int, after_seq: int, upto_seq: int, limit: int) -> list[tuple[Any, ...]]:
+        """Whole rows of a session with after < seq <= upto, and last the trade id its enriched part was stored with.
+
+        Where that part is missing its values and the last are None.
+        """
+        ...
+
+    def session_count(self, session_date: int, upto_seq: int) -> int:
+        """How many raw rows of a session have a seq up to the given one."""
+        ...
+
     def rows_after(self, seq: int, limit: int) -> list[tuple[Any, ...]]:
         """Whole rows after a seq, in seq order."""
+        ...
+
+    def rows_at(self, seqs: Sequence[int]) -> list[tuple[Any, ...]]:
+        """Whole rows of some seqs, in the order given; those not stored are left out."""
         ...
 
     def row(self, trade_ts_utc: int, trade_id: int) -> tuple[Any, ...] | None:
@@ -208,15 +285,23 @@ class Reader(Protocol):
         ...
 
     def dead_letters(self, *, after_id: int = 0, limit: int = 1000) -> list[tuple[int, DeadLetter]]:
-        """Dead letters with their number, oldest first."""
+        """Dead letters with their number, oldest first, without those that became rows since."""
         ...
 
     def dead_letter_counts(self) -> dict[str, int]:
-        """Dead letters by reason."""
+        """Dead letters by reason, without those that became rows since."""
+        ...
+
+    def gaps(self, state: GapState | None = None) -> list[Gap]:
+        """Gaps of the stream, oldest first; of one state when named."""
         ...
 
     def checkpoint(self, stream: str) -> Checkpoint | None:
         """How far a stream has come."""
+        ...
+
+    def feed(self) -> Feed | None:
+        """What ingest last told of the terminal's feed; None before it did."""
         ...
 
     def underlying_quotes(self, symbol: str, from_utc: int, upto_utc: int) -> list[UnderlyingQuote]:
@@ -225,6 +310,20 @@ class Reader(Protocol):
 
     def open_interest(self, from_date: int, upto_date: int) -> Iterator[OpenInterest]:
         """Open interest of the dates, oldest first."""
+        ...
+
+    def contract_stats(self, session_date: int) -> list[tuple[Any, ...]]:
+        """Lines of ``contract_stats_intraday`` of a session."""
+        ...
+
+    def symbol_stats(self, from_bucket: int, upto_bucket: int) -> list[tuple[Any, ...]]:
+        """Lines of ``symbol_stats_intraday`` with from <= minute <= upto (New York wall clock, ms)."""
+        ...
+
+    def interest_at(
+        self, root: str, expiration: int, strike: int, right: str, date: int, ts_utc: int
+    ) -> OpenInterest | None:
+        """The latest open interest of a contract told for a date by a time."""
         ...
 
     def rule_version(self, version_id: str | None = None) -> RuleVersion | None:
@@ -267,6 +366,10 @@ class Writer(Protocol):
         symbol_stats: Iterable[Sequence[Any]] = (),
     ) -> None:
         """Store enriched rows (seq, trade id, the enriched values), mark cancelled originals, move the checkpoint."""
+        ...
+
+    def put_feed(self, feed: Feed) -> None:
+        """Keep what the feed is like now, in place of what it was."""
         ...
 
     def put_rule_version(self, version: RuleVersion, *, activate: bool = False, now_utc: int = 0) -> None:

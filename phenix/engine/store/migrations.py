@@ -6,12 +6,22 @@ field's column finds it already there in a new database and leaves it alone (:fu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from phenix.engine.flow import BY_NAME, Part
-from phenix.engine.store.schema import ENRICHED_TABLE, INDEXES, RAW_TABLE, TABLES, column, column_sql
+from phenix.engine.store.schema import (
+    ENRICHED_TABLE,
+    FEED,
+    GAPS,
+    INDEXES,
+    LEAVING,
+    RAW_TABLE,
+    TABLES,
+    column,
+    column_sql,
+)
 
 __all__ = ["LATEST", "MIGRATIONS", "Connection", "Migration", "add_column", "migrate"]
 
@@ -51,18 +61,38 @@ def add_column(name: str) -> Callable[[Connection], None]:
     return apply
 
 
-MIGRATIONS: Final = (Migration(1, "tables and indexes", _create),)
+def _gaps(connection: Connection) -> None:
+    connection.execute(GAPS)
+
+
+def _leaving(connection: Connection) -> None:
+    connection.execute(LEAVING)
+    present = {row[0] for row in connection.execute("SELECT name FROM pragma_table_info('ingest_dead_letter')")}
+    if "redriven_at" not in present:
+        connection.execute("ALTER TABLE ingest_dead_letter ADD COLUMN redriven_at INTEGER")
+
+
+def _feed(connection: Connection) -> None:
+    connection.execute(FEED)
+
+
+MIGRATIONS: Final = (
+    Migration(1, "tables and indexes", _create),
+    Migration(2, "gaps of the stream", _gaps),
+    Migration(3, "a session that leaves, letters read again", _leaving),
+    Migration(4, "what the terminal's feed is like", _feed),
+)
 
 LATEST: Final = MIGRATIONS[-1].version
 
 
-def migrate(connection: Connection, from_version: int, now_utc: int) -> None:
-    """Apply every later step; the caller holds the transaction."""
+def migrate(connection: Connection, from_version: int, now_utc: int, steps: Sequence[Migration] | None = None) -> None:
+    """Apply every later step, of a store where none are named; the caller holds the transaction."""
     connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations"
         " (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
     )
-    for step in MIGRATIONS:
+    for step in MIGRATIONS if steps is None else steps:
         if step.version > from_version:
             step.apply(connection)
             connection.execute("INSERT INTO schema_migrations VALUES (?, ?, ?)", (step.version, step.name, now_utc))

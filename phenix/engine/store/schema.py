@@ -12,14 +12,21 @@ from phenix.dsl.types import Kind
 from phenix.engine.flow import ENRICHED, RAW, STORED, Field
 
 __all__ = [
+    "ALL_ROWS",
     "ENRICHED_TABLE",
+    "FEED",
     "FROM_ROWS",
+    "GAPS",
+    "HELD_SESSIONS",
     "INDEXES",
     "INSERT_ENRICHED",
     "INSERT_RAW",
+    "LEAVING",
     "RAW_TABLE",
     "SELECT_RAW",
+    "SELECT_SESSION",
     "SELECT_STORED",
+    "STAYING",
     "TABLES",
     "column",
     "column_sql",
@@ -28,8 +35,18 @@ __all__ = [
 RAW_TABLE: Final = "option_trades"
 ENRICHED_TABLE: Final = "option_trade_enriched"
 
-FROM_ROWS: Final = f"{ENRICHED_TABLE} e JOIN {RAW_TABLE} t ON t.seq = e.seq"
+STAYING: Final = "t.session_date IS NOT (SELECT session_date FROM session_leaving)"
+"""Whether a row's session is not being removed."""
+ALL_ROWS: Final = f"{ENRICHED_TABLE} e JOIN {RAW_TABLE} t ON t.seq = e.seq"
 """FROM clause under which Field.sql is valid."""
+FROM_ROWS: Final = f"{ALL_ROWS} AND {STAYING}"
+"""The same without rows that are being removed: what readers see."""
+HELD_SESSIONS: Final = f"""WITH RECURSIVE held (date) AS (
+    SELECT max(session_date) FROM {RAW_TABLE}
+    UNION ALL SELECT (SELECT max(session_date) FROM {RAW_TABLE} WHERE session_date < held.date) FROM held
+    WHERE held.date IS NOT NULL
+) SELECT date FROM held WHERE date IS NOT NULL AND date IS NOT (SELECT session_date FROM session_leaving)"""
+"""Dates of the sessions with rows, latest first, one look into the index each."""
 
 _SQL_TYPES: Final = {
     Kind.RATIO: "REAL",
@@ -56,6 +73,24 @@ def column_sql(field: Field) -> str:
 def _names(fields: tuple[Field, ...]) -> str:
     return ", ".join(f'"{column(field)}"' for field in fields)
 
+
+GAPS: Final = """CREATE TABLE IF NOT EXISTS ingest_gaps (
+        id INTEGER PRIMARY KEY, cause TEXT NOT NULL, from_utc INTEGER NOT NULL, upto_utc INTEGER NOT NULL,
+        messages INTEGER NOT NULL, state TEXT NOT NULL, recovered INTEGER NOT NULL, detail TEXT NOT NULL,
+        updated_at INTEGER NOT NULL) STRICT"""
+
+# One row: what ingest last told of the terminal's feed, in the order of :class:`phenix.engine.feed.Feed`.
+FEED: Final = """CREATE TABLE IF NOT EXISTS feed_state (
+        id INTEGER PRIMARY KEY CHECK (id = 1), at_utc INTEGER NOT NULL,
+        stream_connected INTEGER NOT NULL, terminal_connected INTEGER NOT NULL, data_utc INTEGER NOT NULL,
+        quote_utc INTEGER NOT NULL, offset_ms INTEGER NOT NULL, closed INTEGER NOT NULL) STRICT"""
+
+# The session that is being removed, and the time of what goes with it: hidden at once, and gone a little later. One at
+# a time, so that a row is compared with one value.
+LEAVING: Final = """CREATE TABLE IF NOT EXISTS session_leaving (
+        id INTEGER PRIMARY KEY CHECK (id = 1), session_date INTEGER NOT NULL, from_date INTEGER NOT NULL,
+        from_utc INTEGER NOT NULL, upto_utc INTEGER NOT NULL,
+        from_wall INTEGER NOT NULL, upto_wall INTEGER NOT NULL) STRICT"""
 
 TABLES: Final = (
     # Beside the row: the terminal's own words for it (null for a file, which is still there), and how far the
@@ -91,7 +126,10 @@ TABLES: Final = (
         stream_name TEXT PRIMARY KEY, watermark TEXT NOT NULL, updated_at INTEGER NOT NULL) STRICT""",
     """CREATE TABLE ingest_dead_letter (
         id INTEGER PRIMARY KEY, stream_name TEXT NOT NULL, place TEXT, reason TEXT NOT NULL, detail TEXT NOT NULL,
-        snippet BLOB NOT NULL, at_utc INTEGER NOT NULL) STRICT""",
+        snippet BLOB NOT NULL, at_utc INTEGER NOT NULL, redriven_at INTEGER) STRICT""",
+    GAPS,
+    LEAVING,
+    FEED,
 )
 
 INDEXES: Final = (
@@ -112,3 +150,8 @@ INSERT_ENRICHED: Final = (
 )
 SELECT_RAW: Final = f"SELECT {', '.join(field.sql for field in RAW)} FROM {RAW_TABLE} t"
 SELECT_STORED: Final = f"SELECT {', '.join(field.sql for field in STORED)} FROM {FROM_ROWS}"
+SELECT_SESSION: Final = (
+    f"SELECT {', '.join(field.sql for field in STORED)}, e.trade_id"
+    f" FROM {RAW_TABLE} t LEFT JOIN {ENRICHED_TABLE} e ON e.seq = t.seq WHERE {STAYING}"
+)
+"""As SELECT_STORED, with rows whose enriched part is missing, and last the trade id of that part."""

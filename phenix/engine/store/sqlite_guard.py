@@ -11,7 +11,7 @@ import apsw
 
 from phenix.engine.store.base import Problem, StoreError, StoreTimeout
 
-__all__ = ["guarded"]
+__all__ = ["guarded", "transaction"]
 
 _MEANING: Final[tuple[tuple[type[apsw.Error], Problem, str], ...]] = (
     (apsw.BusyError, Problem.LOCKED,
@@ -47,4 +47,17 @@ def guarded(path: Path) -> Iterator[None]:
         for kind, problem, meaning in _MEANING:
             if isinstance(error, kind):
                 raise StoreError(problem, f"the store {path} {meaning} ({error})") from error
+        raise
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """What is written inside is stored as a whole, or not at all. It waits for the writer before it first."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # some errors, a full disk among them, have ended it already
+            connection.execute("ROLLBACK")
         raise

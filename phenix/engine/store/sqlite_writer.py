@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Self
 
 import apsw
 
+from phenix.engine.feed import Feed
 from phenix.engine.flow import INDEX
 from phenix.engine.store.base import ENRICHED_STREAM, SNIPPET_BYTES, Appended, Batch, RuleVersion
 from phenix.engine.store.schema import ENRICHED_TABLE, INSERT_ENRICHED, INSERT_RAW, RAW_TABLE
-from phenix.engine.store.sqlite_guard import guarded
+from phenix.engine.store.sqlite_guard import guarded, transaction
 from phenix.engine.store.sqlite_reader import SqliteReader
 
 __all__ = ["SqliteWriter"]
 
 _TS: Final = INDEX["trade_ts_utc"]
 _ID: Final = INDEX["trade_id"]
+_TIME_OF: Final = itemgetter(_TS)
 
 # Replacing, not ignoring: a quote that comes again is the latest once more.
 _INSERT_QUOTE: Final = (
@@ -31,6 +34,8 @@ _INSERT_LETTER: Final = (
     "INSERT OR IGNORE INTO ingest_dead_letter (stream_name, place, reason, detail, snippet, at_utc)"
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
+_PUT_GAP: Final = "INSERT OR REPLACE INTO ingest_gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_FEED: Final = "INSERT OR REPLACE INTO feed_state VALUES (1, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_CHECKPOINT: Final = "INSERT OR REPLACE INTO ingest_checkpoints VALUES (?, ?, ?)"
 _PUT_CONTRACT: Final = (
     "INSERT OR REPLACE INTO contract_stats_intraday"
@@ -46,6 +51,10 @@ _PUT_SYMBOL: Final = (
 
 def _identity(row: Sequence[Any]) -> tuple[int, int]:
     return row[_TS], row[_ID]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class SqliteWriter:
@@ -68,12 +77,12 @@ class SqliteWriter:
 
     def append(self, batch: Batch) -> Appended:
         """Store a batch in one transaction; the new rows come back with their seq, in order."""
-        with self._transaction():
+        with guarded(self._path), transaction(self._connection):
             new = self._new_rows(batch.rows)
             rows = [(seq, *row[1:]) for seq, row in enumerate(new, self._last_seq + 1)]
-            payloads = dict(zip(map(_identity, batch.rows), batch.payloads, strict=True)) if batch.payloads else {}
             mark = batch.watermark
-            beside = ((*row, payloads.get(_identity(row)), mark) for row in rows)
+            payloads = dict(zip(map(_identity, batch.rows), batch.payloads, strict=True)) if batch.payloads else None
+            beside = ((*row, payloads[_identity(row)] if payloads else None, mark) for row in rows)
             self._connection.executemany(INSERT_RAW, beside)
             if batch.quotes:
                 quotes = ((q.symbol, q.ts_utc, q.bid, q.ask, q.source) for q in batch.quotes)
@@ -92,11 +101,18 @@ class SqliteWriter:
                 )
                 self._connection.executemany(_INSERT_LETTER, letters)
             letters_kept = self._connection.total_changes() - before
+            for g in batch.gaps:
+                recovered = g.recovered if g.number is None else g.recovered + len(rows)
+                values = (g.number, g.cause.value, g.from_utc, g.upto_utc, g.messages, g.state.value, recovered)
+                self._connection.execute(_PUT_GAP, (*values, g.detail, _now()))
+            if batch.redriven:
+                marks = ((_now(), number) for number in batch.redriven)
+                self._connection.executemany("UPDATE ingest_dead_letter SET redriven_at = ? WHERE id = ?", marks)
             if batch.stream:
                 self._put_checkpoint(batch.stream, batch.watermark)
         if rows:
             self._last_seq += len(rows)
-            self._last_ts = max(self._last_ts, *(row[_TS] for row in rows))
+            self._last_ts = max(self._last_ts, *map(_TIME_OF, rows))
         return Appended(rows, len(batch.rows) - len(rows), letters_kept)
 
     def append_enriched(
@@ -111,7 +127,7 @@ class SqliteWriter:
         ``rows``: seq, trade id, then the values of :data:`phenix.engine.flow.ENRICHED`; ``cancels``: (seq of the
         original, seq of its cancel). Statistics are rows of their tables' columns and replace older ones.
         """
-        with self._transaction():
+        with guarded(self._path), transaction(self._connection):
             self._connection.executemany(INSERT_ENRICHED, rows)
             if cancels:
                 marks = ((cancel, original) for original, cancel in cancels)
@@ -120,6 +136,11 @@ class SqliteWriter:
             self._connection.executemany(_PUT_SYMBOL, symbol_stats)
             if rows:
                 self._put_checkpoint(ENRICHED_STREAM, str(rows[-1][0]))
+
+    def put_feed(self, feed: Feed) -> None:
+        """Keep what the feed is like now, in place of what it was."""
+        with guarded(self._path), transaction(self._connection):
+            self._connection.execute(_PUT_FEED, astuple(feed))
 
     def put_rule_version(self, version: RuleVersion, *, activate: bool = False, now_utc: int = 0) -> None:
         """Keep a rule version; with ``activate`` it becomes the active one from the next enriched row on.
@@ -130,7 +151,7 @@ class SqliteWriter:
         if stored is not None and stored.checksum != version.checksum:
             raise ValueError(f"rule version {version.version_id} is already stored with another checksum")
         at_seq = self.reads.watermark()
-        with self._transaction():
+        with guarded(self._path), transaction(self._connection):
             self._connection.execute(
                 "INSERT OR IGNORE INTO filter_rule_versions VALUES (?, ?, ?, 0, ?, NULL, NULL)",
                 (version.version_id, version.config_json, version.checksum, version.created_at),
@@ -145,22 +166,25 @@ class SqliteWriter:
 
     def close(self) -> None:
         """Fold the log back into the database, close it and free the lock; closing twice is fine."""
-        self.reads.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        try:
+            with guarded(self._path):
+                self.reads.close()
+        finally:
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
 
     def _put_checkpoint(self, stream: str, watermark: str) -> None:
-        self._connection.execute(_PUT_CHECKPOINT, (stream, watermark, time.time_ns() // 1_000_000))
+        self._connection.execute(_PUT_CHECKPOINT, (stream, watermark, _now()))
 
     def _new_rows(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
         """The rows not stored yet, each identity once, in order."""
-        if len({row[_ID] for row in rows}) == len(rows) and all(row[_TS] > self._last_ts for row in rows):
-            return rows
         # Only what is not later than everything stored can be there already: a look-up for each, not an index scan.
         doubtful = [_identity(row) for row in rows if row[_TS] <= self._last_ts]
         sql = f"SELECT trade_ts_utc, trade_id FROM {RAW_TABLE} WHERE trade_ts_utc = ? AND trade_id = ?"
         seen = set(self._connection.executemany(sql, doubtful))
+        if not seen and len({row[_ID] for row in rows}) == len(rows):
+            return rows
         new = []
         for row in rows:
             identity = _identity(row)
@@ -168,16 +192,3 @@ class SqliteWriter:
                 seen.add(identity)
                 new.append(row)
         return new
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with guarded(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                # SQLite ends the transaction itself after some errors (a full disk), so there may be none to undo.
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise

@@ -14,7 +14,10 @@ from typing import Any, Final
 
 from phenix.dsl import core as c
 
-__all__ = ["Names", "false_rail", "true_rail", "value"]
+__all__ = ["UNSUPPORTED", "Names", "false_rail", "true_rail", "value"]
+
+UNSUPPORTED: Final[Mapping[str, str]] = {}
+"""Kinds of node and functions this target lacks, each with its reason."""
 
 _OPS: Final = {"=": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
@@ -83,6 +86,9 @@ def _rail(node: c.Core, names: Names, want: bool) -> str:
             if want:
                 return text
             return f"({text} is not None and not {text})" if may else f"(not {text})"
+        case c.Param() | c.Coalesce():  # a truth value by another way
+            a = _value(node, names)
+            return _guarded(a.guards, a.text if want else f"not {a.text}")
         case c.Chip(id=name):
             return names.chip_true(name) if want else names.chip_false(name)
         case c.Not(operand=operand):
@@ -128,7 +134,8 @@ def _three(node: c.Core, names: Names) -> str:
             joint = names.constant(_all if isinstance(node, c.And) else _any)
             return f"{joint}({', '.join(_three(a, names) for a in args)})"
         case c.Is() | c.IsNull():
-            return _rail(node, names, True)
+            # A rail is only truthy or not: of an unknown field it is None.
+            return f"(True if {_rail(node, names, True)} else False)"
         case _:
             return f"(True if {_rail(node, names, True)} else False if {_rail(node, names, False)} else None)"
 
@@ -151,6 +158,8 @@ def _guarded(guards: tuple[str, ...], test: str) -> str:
 
 def _value(node: c.Core, names: Names) -> _Value:
     match node:
+        case c.Const(value=None):
+            return _Value("None", ("False",))
         case c.Const(value=known):
             return _Value(names.constant(known))
         case c.Field(name=name, nullable=may):
@@ -159,18 +168,18 @@ def _value(node: c.Core, names: Names) -> _Value:
         case c.Param(name=name):
             return _Value(names.constant(names.params[name]))
         case c.Arith(op=op, left=left, right=right):
-            a, b = _value(left, names), _value(right, names)
+            a, b = _value(_bare(left, right), names), _value(_bare(right, left), names)
             return _Value(f"({a.text} {op} {b.text})", _both(a, b))
         case c.Divide(left=left, right=right):
-            a, b = _value(left, names), _value(right, names)
+            a, b = _value(_bare(left, right), names), _value(right, names)
             if isinstance(right, c.Const) and right.value != 0:
                 return _Value(f"({a.text} / {b.text})", _both(a, b))
             divisor, named = _named(b.text, names)
             return _Value(f"({a.text} / {divisor})", (*_both(a, b), f"{named} != 0"))
         case c.Real(operand=operand, scale=scale):
             a = _value(operand, names)
-            text = f"float({a.text})"
-            return _Value(f"({text} / {float(10**scale)!r})" if scale else text, a.guards)
+            # A division of a whole number by a double converts it just so.
+            return _Value(f"({a.text} / {float(10**scale)!r})", a.guards)
         case c.Negate(operand=operand):
             a = _value(operand, names)
             return _Value(f"(-{a.text})", a.guards)
@@ -192,6 +201,13 @@ def _value(node: c.Core, names: Names) -> _Value:
             return _Value(name, (f"({name} := ({a.text} if {known} else {other})) is not None",))
         case _:
             raise TypeError(f"not a value: {node!r}")
+
+
+def _bare(node: c.Core, other: c.Core) -> c.Core:
+    """An operand without its conversion where the other is a double: Python converts just so, without a call."""
+    if isinstance(node, c.Real) and node.scale == 0 and not isinstance(other, c.Real):
+        return node.operand
+    return node
 
 
 def _extreme(op: str, texts: list[str], names: Names) -> str:

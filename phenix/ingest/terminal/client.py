@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from phenix.ingest.terminal.client_rest import (
+from phenix.ingest.terminal.client_errors import (
     BusyError,
-    CalendarDay,
     InvalidRequestError,
     NoDataError,
     NotEntitledError,
-    OpenInterestRow,
     ServerFaultError,
     SessionLostError,
     StartingError,
-    StockQuote,
-    Terminal,
     TerminalError,
     TooLargeError,
     UnreachableError,
     UnreadableError,
     UpstreamDownError,
+)
+from phenix.ingest.terminal.client_rest import (
+    CalendarDay,
+    EndOfDay,
+    Observed,
+    OpenInterestRow,
+    StockQuote,
+    Terminal,
 )
 from phenix.ingest.terminal.client_stream import (
     Batch,
@@ -27,6 +31,7 @@ from phenix.ingest.terminal.client_stream import (
     Event,
     Overflow,
     Settled,
+    Silence,
     Stream,
     Subscription,
 )
@@ -37,15 +42,18 @@ __all__ = [
     "CalendarDay",
     "Connected",
     "Disconnected",
+    "EndOfDay",
     "Event",
     "InvalidRequestError",
     "NoDataError",
     "NotEntitledError",
+    "Observed",
     "OpenInterestRow",
     "Overflow",
     "ServerFaultError",
     "SessionLostError",
     "Settled",
+    "Silence",
     "StartingError",
     "StockQuote",
     "Stream",

@@ -1,6 +1,7 @@
 """The terminal's REST side as a client sees it: typed answers, typed errors, retries within a budget.
 
-CSV is asked for everywhere, because it is the same for every account, and is read as it arrives.
+CSV is asked for everywhere, because it is the same for every account, and is read as it arrives; a path may ask for
+NDJSON itself (``?format=ndjson``), which comes as lines as well.
 Errors are the vendor's plain text with a status of its own; text that comes with status 200 where
 a table belongs is recognised by the missing header. An empty answer (472) is an empty result.
 """
@@ -13,121 +14,22 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Final, NamedTuple, Self, TypeVar
+from urllib.parse import parse_qsl
 
 import httpx
 
+from phenix.ingest.terminal.client_errors import (
+    NoDataError,
+    TerminalError,
+    UnreachableError,
+    UnreadableError,
+    error_in,
+    error_of,
+)
 from phenix.ingest.terminal.layouts import DAY_MS, date_of, wall_of_stamp
 from phenix.ingest.terminal.protocol import Contract, money, money_half_even
 
-__all__ = [
-    "BusyError",
-    "CalendarDay",
-    "InvalidRequestError",
-    "NoDataError",
-    "NotEntitledError",
-    "OpenInterestRow",
-    "ServerFaultError",
-    "SessionLostError",
-    "StartingError",
-    "StockQuote",
-    "Terminal",
-    "TerminalError",
-    "TooLargeError",
-    "UnreachableError",
-    "UnreadableError",
-    "UpstreamDownError",
-]
-
-
-class TerminalError(Exception):
-    """The terminal did not answer with data; ``code`` is the HTTP status, 0 when there was none."""
-
-    retry = False
-
-    def __init__(self, message: str, code: int = 0) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class NotEntitledError(TerminalError):
-    """The subscription does not include the request (471, 403)."""
-
-
-class NoDataError(TerminalError):
-    """Nothing for the request (472)."""
-
-
-class InvalidRequestError(TerminalError):
-    """A parameter or a path the terminal refuses (404, 410, 473, 475, 476)."""
-
-
-class BusyError(TerminalError):
-    """The terminal's queue is full (429)."""
-
-    retry = True
-
-
-class UpstreamDownError(TerminalError):
-    """The terminal has lost its own connection (474)."""
-
-    retry = True
-
-
-class SessionLostError(TerminalError):
-    """Another terminal logged in with the same account (478): a person must decide."""
-
-
-class TooLargeError(TerminalError):
-    """Too much data asked at once (570): split the request."""
-
-
-class StartingError(TerminalError):
-    """The terminal or its backend is starting (571)."""
-
-    retry = True
-
-
-class ServerFaultError(TerminalError):
-    """A fault of the server (470, 572, other 5xx)."""
-
-    retry = True
-
-
-class UnreachableError(TerminalError):
-    """No connection, a timeout, or a connection that broke in the middle."""
-
-    retry = True
-
-
-class UnreadableError(TerminalError):
-    """An answer with status 200 that is not the table that was asked for."""
-
-
-_ERRORS: Final[dict[int, type[TerminalError]]] = {
-    403: NotEntitledError,
-    404: InvalidRequestError,
-    410: InvalidRequestError,
-    429: BusyError,
-    470: ServerFaultError,
-    471: NotEntitledError,
-    472: NoDataError,
-    473: InvalidRequestError,
-    474: UpstreamDownError,
-    475: InvalidRequestError,
-    476: InvalidRequestError,
-    478: SessionLostError,
-    570: TooLargeError,
-    571: StartingError,
-    572: ServerFaultError,
-}
-
-_TEXTS: Final[tuple[tuple[re.Pattern[str], type[TerminalError]], ...]] = (
-    (re.compile(r"no data", re.IGNORECASE), NoDataError),
-    (re.compile(r"subscription|permission|entitle", re.IGNORECASE), NotEntitledError),
-    (re.compile(r"SERVER_STARTING"), StartingError),
-    (re.compile(r"too many requests|queue", re.IGNORECASE), BusyError),
-)
-"""Error texts that came with a status that does not say so, or with none."""
+__all__ = ["CalendarDay", "EndOfDay", "Observed", "OpenInterestRow", "StockQuote", "Terminal"]
 
 
 class OpenInterestRow(NamedTuple):
@@ -137,6 +39,15 @@ class OpenInterestRow(NamedTuple):
     date: int
     ms_of_day: int
     open_interest: int
+
+
+class EndOfDay(NamedTuple):
+    """A contract's session: contracts traded, prints, and the last price in ten-thousandths of a dollar."""
+
+    contract: Contract
+    volume: int
+    prints: int
+    close: int
 
 
 class StockQuote(NamedTuple):
@@ -151,6 +62,20 @@ class StockQuote(NamedTuple):
     ask: int
 
 
+class Observed(NamedTuple):
+    """One request as it was answered; ``rows`` counts the lines after the header among the first 64 kB.
+
+    ``error`` is what the answer means when it is no data, None when it is.
+    """
+
+    url: str
+    status: int
+    columns: tuple[str, ...]
+    rows: int
+    error: TerminalError | None
+    seconds: float
+
+
 class CalendarDay(NamedTuple):
     """A day: ``open``, ``early_close``, ``full_close`` or ``weekend``; times of the session, empty when closed."""
 
@@ -161,6 +86,8 @@ class CalendarDay(NamedTuple):
 
 _T = TypeVar("_T")
 _CONTRACT: Final = ("symbol", "expiration", "strike", "right")
+_HEAD_BYTES: Final = 65_536
+_KEY: Final = re.compile(r'"(\w+)"\s*:')
 _STOCK_QUOTE: Final = ("timestamp", "symbol", "bid_size", "bid", "ask_size", "ask")
 
 
@@ -205,11 +132,44 @@ class Terminal:
         except httpx.HTTPError as error:
             raise self._unreachable(error) from None
         if answer.status_code != 200:
-            raise _error(answer.status_code, answer.text)
+            raise error_of(answer.status_code, answer.text)
         return answer.text.strip()
 
+    async def observe(self, path: str, params: dict[str, str | int]) -> Observed:
+        """What a request comes to, once, whatever that is; of a long answer only the beginning is read."""
+        begun = time.monotonic()
+        given = {**params, "format": "csv"} if params else None  # a path may bring a query of its own
+        try:
+            async with self._http.stream("GET", path, params=given) as answer:
+                head = b""
+                async for chunk in answer.aiter_bytes():
+                    head += chunk
+                    if len(head) >= _HEAD_BYTES:
+                        break
+        except httpx.HTTPError as error:
+            seconds = time.monotonic() - begun
+            return Observed(f"{self._base_url}{path}", 0, (), 0, self._unreachable(error), seconds)
+        seconds, url, code = time.monotonic() - begun, str(answer.url), answer.status_code
+        text = head.decode("utf-8", "replace")
+        if code != 200:
+            return Observed(url, code, (), 0, error_of(code, text), seconds)
+        lines = text.split("\n")
+        if text[:1] in "{[":
+            return Observed(url, code, tuple(dict.fromkeys(_KEY.findall(text))), text.count("{"), None, seconds)
+        if "/terminal/" in path:
+            word = text.strip()
+            down = None if word == "CONNECTED" else UnreadableError(f"the terminal is {word[:60]}", code)
+            return Observed(url, code, (), 0, down, seconds)
+        try:
+            _check_header(path, head.split(b"\n")[0])
+        except TerminalError as wrong:
+            return Observed(url, code, (), 0, wrong, seconds)
+        rows = sum(bool(line.strip()) for line in lines[1:])
+        empty = None if rows else NoDataError(f"{path}: a table without rows", code)
+        return Observed(url, code, tuple(lines[0].strip().split(",")), rows, empty, seconds)
+
     async def lines(self, path: str, **params: str | int) -> AsyncIterator[bytes]:
-        """A table's lines as they arrive, without line ends, the header first. Raises TerminalError.
+        """A table's lines as they arrive, without line ends, the header first if it has one. Raises TerminalError.
 
         Retries happen before the first line only: what was given cannot be taken back.
         """
@@ -238,7 +198,7 @@ class Terminal:
     async def expirations(self, symbols: Iterable[str]) -> list[tuple[str, int]]:
         """Expirations by symbol, dead ones included, in no order."""
         rows = await self._table("/v3/option/list/expirations", {"symbol": ",".join(symbols)}, ("symbol", "expiration"))
-        return _typed(rows, lambda row: (row[0], int(row[1].replace("-", ""))))
+        return _typed(rows, lambda row: (row[0], _date(row[1])))
 
     async def option_symbols(self) -> list[str]:
         """Every option root."""
@@ -253,19 +213,44 @@ class Terminal:
         rows = await self._table(path, params, (*_CONTRACT, "timestamp", "open_interest"))
         return _typed(rows, lambda row: OpenInterestRow(_contract(row), *_when(row[4]), int(row[5])))
 
+    async def end_of_day(self, symbol: str, date: int) -> list[EndOfDay]:
+        """What each contract of a root did on a past date."""
+        params: dict[str, str | int] = {"symbol": symbol, "expiration": "*", "start_date": date, "end_date": date}
+        rows = await self._table("/v3/option/history/eod", params, (*_CONTRACT, "volume", "count", "close"))
+        return _typed(
+            rows, lambda row: EndOfDay(_contract(row), int(row[4]), int(row[5]), money(float(row[6]), "close"))
+        )
+
     async def stock_quotes(self, symbols: Iterable[str]) -> list[StockQuote]:
         """The latest quote of each symbol that has one; ``*`` asks for all. Delayed under a Value subscription."""
         params: dict[str, str | int] = {"symbol": ",".join(symbols), "venue": "utp_cta"}
         rows = await self._table("/v3/stock/snapshot/quote", params, _STOCK_QUOTE)
         return _typed(rows, _stock_quote)
 
+    async def option_spots(self, symbol: str, expiration: int) -> list[StockQuote]:
+        """The latest price of the underlying that the implied volatilities of an expiration were computed with.
+
+        Bid and ask are that price, the symbol is the root's; empty while there is none.
+        """
+        params: dict[str, str | int] = {"symbol": symbol, "expiration": expiration, "strike_range": 2}
+        columns = ("underlying_timestamp", "underlying_price")
+        rows = await self._table("/v3/option/snapshot/greeks/implied_volatility", params, columns)
+        priced = _typed(rows, lambda row: (*_when(row[0]), money_half_even(float(row[1]), "underlying_price")))
+        latest = sorted(price for price in priced if price[-1])[-1:]
+        return [StockQuote(symbol, date, ms, 0, price, 0, price) for date, ms, price in latest]
+
     async def calendar_today(self) -> CalendarDay:
         """The terminal's own today."""
-        return CalendarDay(*(await self._table("/v3/calendar/today", {}, ("type", "open", "close")))[0])
+        return await self._calendar("/v3/calendar/today", {})
 
     async def calendar_on(self, date: int) -> CalendarDay:
         """A date of the terminal's calendar."""
-        rows = await self._table("/v3/calendar/on_date", {"date": date}, ("type", "open", "close"))
+        return await self._calendar("/v3/calendar/on_date", {"date": date})
+
+    async def _calendar(self, path: str, params: dict[str, str | int]) -> CalendarDay:
+        rows = await self._table(path, params, ("type", "open", "close"))
+        if not rows:
+            raise UnreadableError(f"{path}: no day in the answer", 200)
         return CalendarDay(*rows[0])
 
     # -- one request
@@ -281,7 +266,7 @@ class Terminal:
                 if not places:
                     missing = [name for name in columns if name not in fields]
                     if missing:
-                        raise _sniff(",".join(fields), f"{path}: no column {', '.join(missing)}")
+                        raise error_in(",".join(fields), f"{path}: no column {', '.join(missing)}")
                     places = [fields.index(name) for name in columns]
                 elif len(fields) <= max(places):
                     raise UnreadableError(f"{path}: a row of {len(fields)} columns: {','.join(fields)[:200]}", 200)
@@ -304,10 +289,12 @@ class Terminal:
                 yield line
 
     async def _body(self, path: str, params: dict[str, str | int]) -> AsyncIterator[bytes]:
+        path, _, query = path.partition("?")
+        wanted = {"format": "csv", **dict(parse_qsl(query)), **params}
         try:
-            async with self._http.stream("GET", path, params={**params, "format": "csv"}) as answer:
+            async with self._http.stream("GET", path, params=wanted) as answer:
                 if answer.status_code != 200:
-                    raise _error(answer.status_code, (await answer.aread()).decode("utf-8", "replace"))
+                    raise error_of(answer.status_code, (await answer.aread()).decode("utf-8", "replace"))
                 rest, first = b"", True
                 async for chunk in answer.aiter_bytes():
                     *lines, rest = (rest + chunk).split(b"\n")
@@ -342,30 +329,25 @@ class Terminal:
         raise AssertionError("the last attempt returns or raises")
 
 
-def _error(code: int, text: str) -> TerminalError:
-    text = text.strip()[:500]
-    known = _ERRORS.get(code)
-    if known is None:
-        known = next((kind for pattern, kind in _TEXTS if pattern.search(text)), ServerFaultError)
-    return known(f"the terminal answered {code}: {text}", code)
-
-
-def _sniff(text: str, where: str) -> TerminalError:
-    kind = next((kind for pattern, kind in _TEXTS if pattern.search(text)), UnreadableError)
-    return kind(f"{where} in the answer: {text.strip()[:500]}", 200)
-
-
 def _check_header(path: str, line: bytes) -> None:
+    if line.startswith(b"{"):  # NDJSON has none
+        return
     text = line.decode("utf-8", "replace").strip()
     if not re.fullmatch(r"[a-z0-9_]+(,[a-z0-9_]+)*", text):
-        raise _sniff(text, f"{path}: text instead of a table")
+        raise error_in(text, f"{path}: text instead of a table")
 
 
 def _contract(row: list[str]) -> Contract:
-    strike = money(float(row[2]), "strike")
-    return Contract(
-        "OPTION", row[0], int(row[1].replace("-", "")), strike, {"C": "CALL", "P": "PUT"}.get(row[3], row[3])
-    )
+    right = {"C": "CALL", "P": "PUT"}.get(row[3], row[3])
+    if right not in ("CALL", "PUT"):
+        raise ValueError(f"right {right!r} is neither CALL nor PUT")
+    return Contract("OPTION", row[0], _date(row[1]), money(float(row[2]), "strike"), right)
+
+
+def _date(text: str) -> int:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d|\d{8}", text, re.ASCII):
+        raise ValueError(f"{text[:40]!r} is not a date such as 2024-11-08")
+    return int(text.replace("-", ""))
 
 
 def _typed(rows: list[list[str]], read: Callable[[list[str]], _T]) -> list[_T]:

@@ -29,13 +29,17 @@ from phenix.ingest.terminal.protocol import (
     decode,
 )
 
-__all__ = ["Batch", "Connected", "Disconnected", "Event", "Overflow", "Settled", "Stream", "Subscription"]
+__all__ = ["Batch", "Connected", "Disconnected", "Event", "Overflow", "Settled", "Silence", "Stream", "Subscription"]
 
 BURST: Final = 50
 BURST_GAP_S: Final = 0.005
 """Requests are paced: bursts of 50 with 5 ms between, as a client SDK does."""
 STATUS_SILENCE_S: Final = 5.0
+LATE_S: Final = 2.5
+"""STATUS comes every second: so long without any message, and what was due meanwhile may be lost."""
 UNANSWERED: Final = "TIMEOUT"
+_PASSING: Final = frozenset({"ERROR", UNANSWERED})
+"""Words of a refusal that may be another one when asked again."""
 
 
 class Subscription(NamedTuple):
@@ -64,21 +68,32 @@ class Disconnected(NamedTuple):
 
 
 class Overflow(NamedTuple):
-    """Messages that were dropped because the consumer did not keep up."""
+    """Messages that were dropped because the consumer did not keep up, between two times (UTC milliseconds)."""
 
+    since: int
     at: int
     messages: int
 
 
+class Silence(NamedTuple):
+    """Nothing at all came between two times (UTC milliseconds), though the line held."""
+
+    since: int
+    at: int
+
+
 class Settled(NamedTuple):
-    """Every request sent so far was answered, or timed out; ``refused`` holds the terminal's word for each."""
+    """Every request sent so far was answered, or timed out; ``refused`` holds the terminal's word for each.
+
+    Comes once a connection at least, and again whenever other streams are wanted.
+    """
 
     at: int
     subscribed: int
     refused: tuple[tuple[Subscription, str], ...]
 
 
-Event = Connected | Disconnected | Overflow | Settled
+Event = Connected | Disconnected | Overflow | Settled | Silence
 
 
 class Batch(NamedTuple):
@@ -91,6 +106,11 @@ class Batch(NamedTuple):
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _elapsed() -> float:
+    """Seconds on the clock that the loop's own waits go by."""
+    return asyncio.get_running_loop().time()
 
 
 class Stream:
@@ -109,7 +129,7 @@ class Stream:
         patience_s: float = 3.0,
         status_silence_s: float = STATUS_SILENCE_S,
         ping_interval_s: float = 25.0,
-        answer_timeout_s: float = 30.0,
+        answer_timeout_s: float = 10.0,
         backoff_base_s: float = 0.2,
         backoff_cap_s: float = 15.0,
         connect_timeout_s: float = 8.0,
@@ -179,7 +199,10 @@ class Stream:
         self._filled.set()
 
     def want(self, subscriptions: Iterable[Subscription]) -> None:
-        """Replace the set of wanted streams; requests for the difference follow, in the given order."""
+        """Replace the set of wanted streams; requests for the difference follow, in the given order.
+
+        Streams that were refused with an error, or had no answer, are asked for again.
+        """
         self._wanted = dict.fromkeys(subscriptions)
         self.outcomes = {key: word for key, word in self.outcomes.items() if key in self._wanted}
         self._changed.set()
@@ -230,7 +253,7 @@ class Stream:
             except (OSError, WebSocketException, TimeoutError) as error:
                 reason = f"cannot connect to {self._url}: {str(error) or type(error).__name__}"
             else:
-                opened = time.monotonic()
+                opened = _elapsed()
                 at = self._clock()
                 if self._heard_at is None:
                     self._heard_at = at
@@ -244,7 +267,7 @@ class Stream:
                     self.connected = False
                 if self._closing:
                     return
-                if time.monotonic() - opened > self._status_silence:
+                if _elapsed() - opened > self._status_silence:
                     attempt = 0  # a line that held a while starts over; one that is thrown out at once backs off
             self._put(Disconnected(self._clock(), reason, self._heard_at))
             await asyncio.sleep(
@@ -252,7 +275,7 @@ class Stream:
             )
 
     async def _serve(self, ws: ClientConnection) -> str:
-        self._heard = time.monotonic()
+        self._heard = _elapsed()
         self._pending.clear()
         watchdog = asyncio.create_task(self._watch(ws), name="terminal-watchdog")
         sender = asyncio.create_task(self._send(ws), name="terminal-sender")
@@ -271,22 +294,37 @@ class Stream:
 
     async def _read(self, ws: ClientConnection) -> None:
         queue, limit = self._queue, self._queue_limit
-        dropped = 0
-        while True:
-            message = await ws.recv(decode=False)
-            self._heard_at = self._clock()
-            if b'"STATUS"' in message:
-                self._heard = time.monotonic()
-            if b'"REQ_RESPONSE"' in message:
-                self._answers(message)
-            if len(queue) >= limit and not (not dropped and await self._wait_for_room()):
-                dropped += 1
-                self.dropped += 1
-                continue
-            if dropped:
-                self._put(Overflow(self._clock(), dropped))
-                dropped = 0
-            self._put(message)
+        dropped = since = 0
+        elapsed = asyncio.get_running_loop().time  # as _elapsed, once a frame: there are tens of thousands a second
+        heard = elapsed()
+        try:
+            while True:
+                message = await ws.recv(decode=False)
+                before, self._heard_at = self._heard_at, self._clock()
+                came = self._heard_at
+                now = elapsed()
+                if now - heard > LATE_S and before is not None:
+                    self._put(Silence(before, came))
+                heard = now
+                if b'"STATUS"' in message:
+                    self._heard = now
+                if b'"REQ_RESPONSE"' in message:
+                    self._answers(message)
+                if len(queue) >= limit:
+                    room = not dropped and await self._wait_for_room()
+                    heard = elapsed()  # it may have waited for room
+                    if not room:
+                        since = since if dropped else came
+                        dropped += 1
+                        self.dropped += 1
+                        continue
+                if dropped:
+                    self._put(Overflow(since, self._clock(), dropped))
+                    dropped = 0
+                self._put(message)
+        finally:
+            if dropped:  # the line ends before there was room again
+                self._put(Overflow(since, self._clock(), dropped))
 
     async def _wait_for_room(self) -> bool:
         self._room.clear()
@@ -296,7 +334,7 @@ class Stream:
         except TimeoutError:
             return False
         finally:
-            self._heard = time.monotonic()  # nobody listened meanwhile: that silence was ours
+            self._heard = _elapsed()  # nobody listened meanwhile: that silence was ours
         return True
 
     def _answers(self, message: bytes) -> None:
@@ -310,18 +348,20 @@ class Stream:
 
     async def _watch(self, ws: ClientConnection) -> None:
         # The deadline moves with every STATUS; there is no condition to be told of.
-        while (left := self._heard + self._status_silence - time.monotonic()) > 0:  # noqa: ASYNC110
+        while (left := self._heard + self._status_silence - _elapsed()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left)
         ws.transport.abort()
 
     async def _send(self, ws: ClientConnection) -> None:
         asked: dict[Subscription, None] = {}
+        told = False
         with contextlib.suppress(ConnectionClosed):
             while True:
                 self._changed.clear()
                 wanted = self._wanted
                 changes = [(key, False) for key in asked if key not in wanted]
-                changes += [(key, True) for key in wanted if key not in asked]
+                again = {key for key in asked if self.outcomes.get(key) in _PASSING}
+                changes += [(key, True) for key in wanted if key not in asked or key in again]
                 if changes:
                     self._answered.clear()
                 for n, (subscription, add) in enumerate(changes, 1):
@@ -331,17 +371,19 @@ class Stream:
                     await ws.send(encode_request(request))
                     if n % BURST == 0:
                         await asyncio.sleep(BURST_GAP_S)
-                asked = dict.fromkeys(wanted)
                 if self._pending:
                     self._answered.clear()  # set when the answers had caught up with what was sent so far
-                if changes:
+                asked = dict.fromkeys(wanted)
+                if changes or not told:
                     await self._settle()
+                    told = True
                 await self._changed.wait()
 
     async def _settle(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._answer_timeout):
-                await self._answered.wait()
+                if self._pending:
+                    await self._answered.wait()
         for subscription, add in self._pending.values():
             if add and subscription in self._wanted:
                 self.outcomes[subscription] = UNANSWERED

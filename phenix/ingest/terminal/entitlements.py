@@ -23,6 +23,7 @@ class Tier(IntEnum):
 _STREAMS: Final[dict[tuple[str, str], tuple[int, int, int, int]]] = {
     ("OPTION", "QUOTE"): (0, 0, 10_000, 15_000),
     ("OPTION", "TRADE"): (0, 0, 15_000, UNLIMITED),
+    ("OPTION", "MARKET_VALUE"): (0, 0, 10_000, 15_000),
     ("STOCK", "QUOTE"): (0, 0, 1_000, 2_000),
     ("STOCK", "TRADE"): (0, 0, 1_000, 20_000),
     ("INDEX", "QUOTE"): (0, 0, 3, 100),
@@ -32,43 +33,43 @@ _STREAMS: Final[dict[tuple[str, str], tuple[int, int, int, int]]] = {
 
 _CONCURRENCY: Final = (1, 2, 4, 8)
 
+_TIERED: Final[dict[tuple[str, Tier], str]] = {
+    ("OPTION", Tier.FREE): """
+        option/list/symbols option/list/dates/trade option/list/dates/quote option/list/expirations option/list/strikes
+        option/history/eod interest_rate/history/eod calendar/today""",
+    ("OPTION", Tier.VALUE): """
+        option/list/contracts/trade option/list/contracts/quote option/snapshot/ohlc option/snapshot/quote
+        option/snapshot/open_interest option/history/quote option/history/open_interest option/history/ohlc
+        option/at_time/quote calendar/on_date calendar/year_holidays""",
+    ("OPTION", Tier.STANDARD): """
+        option/snapshot/trade option/snapshot/market_value option/snapshot/greeks/implied_volatility
+        option/snapshot/greeks/first_order option/history/trade option/history/trade_quote option/history/greeks/eod
+        option/history/greeks/first_order option/history/greeks/implied_volatility option/at_time/trade""",
+    ("OPTION", Tier.PRO): """
+        option/snapshot/greeks/all option/snapshot/greeks/second_order option/snapshot/greeks/third_order
+        option/history/greeks/all option/history/greeks/second_order option/history/greeks/third_order
+        option/history/trade_greeks/all option/history/trade_greeks/first_order option/history/trade_greeks/second_order
+        option/history/trade_greeks/third_order option/history/trade_greeks/implied_volatility
+        option/flat_file/trade_quote""",
+    ("STOCK", Tier.FREE): "stock/list/symbols stock/list/dates/trade stock/list/dates/quote stock/history/eod",
+    ("STOCK", Tier.VALUE): """
+        stock/snapshot/quote stock/snapshot/ohlc stock/history/ohlc stock/history/quote stock/at_time/quote""",
+    ("STOCK", Tier.STANDARD): """
+        stock/snapshot/trade stock/snapshot/market_value stock/history/trade stock/history/trade_quote
+        stock/at_time/trade""",
+    ("INDEX", Tier.FREE): "index/list/symbols index/list/dates index/history/eod",
+    ("INDEX", Tier.VALUE): "index/history/price index/at_time/price",
+    ("INDEX", Tier.STANDARD): """
+        index/snapshot/ohlc index/snapshot/price index/snapshot/market_value index/history/ohlc""",
+}
+
 ENDPOINT_TIERS: Final[dict[str, tuple[str, Tier]]] = {
-    "/option/list/symbols": ("OPTION", Tier.FREE),
-    "/option/list/dates/trade": ("OPTION", Tier.FREE),
-    "/option/list/dates/quote": ("OPTION", Tier.FREE),
-    "/option/list/expirations": ("OPTION", Tier.FREE),
-    "/option/list/strikes": ("OPTION", Tier.FREE),
-    "/option/list/contracts/trade": ("OPTION", Tier.VALUE),
-    "/option/list/contracts/quote": ("OPTION", Tier.VALUE),
-    "/option/snapshot/ohlc": ("OPTION", Tier.VALUE),
-    "/option/snapshot/trade": ("OPTION", Tier.STANDARD),
-    "/option/snapshot/quote": ("OPTION", Tier.VALUE),
-    "/option/snapshot/open_interest": ("OPTION", Tier.VALUE),
-    "/option/history/trade_quote": ("OPTION", Tier.STANDARD),
-    "/option/history/trade": ("OPTION", Tier.STANDARD),
-    "/option/history/open_interest": ("OPTION", Tier.VALUE),
-    "/option/snapshot/greeks/all": ("OPTION", Tier.PRO),
-    "/option/snapshot/greeks/second_order": ("OPTION", Tier.PRO),
-    "/option/snapshot/greeks/third_order": ("OPTION", Tier.PRO),
-    "/option/history/greeks/all": ("OPTION", Tier.PRO),
-    "/option/history/trade_greeks/all": ("OPTION", Tier.PRO),
-    "/option/flat_file/trade_quote": ("OPTION", Tier.PRO),
-    "/stock/list/symbols": ("STOCK", Tier.FREE),
-    "/stock/snapshot/quote": ("STOCK", Tier.VALUE),
-    "/stock/snapshot/trade": ("STOCK", Tier.STANDARD),
-    "/stock/snapshot/market_value": ("STOCK", Tier.STANDARD),
-    "/stock/history/quote": ("STOCK", Tier.VALUE),
-    "/stock/history/trade": ("STOCK", Tier.STANDARD),
-    "/stock/history/trade_quote": ("STOCK", Tier.STANDARD),
-    "/stock/at_time/trade": ("STOCK", Tier.STANDARD),
-    "/index/snapshot/price": ("INDEX", Tier.STANDARD),
-    "/calendar/today": ("OPTION", Tier.FREE),
-    "/calendar/on_date": ("OPTION", Tier.VALUE),
-    "/calendar/year_holidays": ("OPTION", Tier.VALUE),
+    f"/{path}": key for key, paths in _TIERED.items() for path in paths.split()
 }
 """Asset class and lowest tier by path under ``/v3``; a path not listed here does not exist.
 
-Which class gates the calendar is not published; options are taken.
+Which class gates the calendar and the rates is not published; options are taken. Nor is what the lists of indices need:
+nothing is taken, as for stocks.
 """
 
 

@@ -10,22 +10,27 @@ import csv
 import heapq
 import random
 from collections.abc import Iterator
-from math import exp
+from math import exp, sqrt
 from pathlib import Path
 from typing import Final
 
 from phenix.engine.enrich.calendar import Calendar
+from phenix.engine.enrich.clock import wall_of
 from phenix.engine.enrich.roots import underlying as underlying_of
 from phenix.engine.enrich.tables import read_table
 from phenix.ingest.terminal.events import OpenInterest, Print, TapeEvent
 from phenix.ingest.terminal.generator_chain import Chain, Underlying
-from phenix.ingest.terminal.generator_flow import MINUTE, Clockwork, Flow
+from phenix.ingest.terminal.generator_flow import FIRST_MINUTE, MINUTE, Clockwork, Flow, Minute
+from phenix.ingest.terminal.layouts import wall_at
 from phenix.ingest.terminal.protocol import Contract
 
 __all__ = ["DEFAULT_PRINTS", "Session", "underlyings"]
 
 DEFAULT_PRINTS: Final = 500_000
-_FIRST_MINUTE: Final = 9 * 60 + 30
+_SHARES: Final = {"gth": 0.02, "early": 0.01, "curb": 0.01}
+"""What is traded outside the regular session, beside a day's regular prints of the products that do."""
+_MARKET: Final = 0.6 / sqrt(252 * 390)
+"""Deviation of the market's log return in a minute."""
 _EARLY_RUNS: Final = 5
 """Underlyings, the busiest first, that have a run of repeats within minutes of the open."""
 
@@ -43,11 +48,21 @@ def underlyings() -> list[Underlying]:
 class Session:
     """The generated day of the ``symbols`` most traded underlyings, about ``prints`` prints in all.
 
-    Raises ValueError for a date that is no trading day and for more symbols than the universe has.
+    With ``extended`` it begins at 20:15 the evening before and ends at 17:00, for products that trade then.
+    ``rush`` prints a second come on top in the first minute of the regular session. Raises ValueError
+    for a date that is no trading day and for more symbols than the universe has.
     """
 
     def __init__(
-        self, date: int, calendar: Calendar, *, seed: int = 1, symbols: int = 200, prints: int = DEFAULT_PRINTS
+        self,
+        date: int,
+        calendar: Calendar,
+        *,
+        seed: int = 1,
+        symbols: int = 200,
+        prints: int = DEFAULT_PRINTS,
+        extended: bool = False,
+        rush: int = 0,
     ) -> None:
         names = underlyings()
         if not calendar.covers(date) or not calendar.is_trading_day(date):
@@ -56,8 +71,9 @@ class Session:
             raise ValueError(f"the packaged universe has 1 to {len(names)} symbols, not {symbols}")
         self._date, self._calendar, self._seed, self._prints = date, calendar, seed, prints
         self._names = names[:symbols]
+        self._extended, self._rush = extended, rush
         self._chains: dict[str, Chain] = {}
-        self._clockworks: dict[int, Clockwork] = {}
+        self._clockworks: dict[tuple[range, ...], Clockwork] = {}
 
     @property
     def dates(self) -> tuple[int, ...]:
@@ -106,15 +122,36 @@ class Session:
         return Flow(self._chain(name), self._clockwork(name.symbol), prints, runs, seed)
 
     def _clockwork(self, symbol: str) -> Clockwork:
-        """Busy at the open, quiet at noon, busy at the close; products that close later have a tail."""
-        regular = self._calendar.close_ms(self._date) // MINUTE - _FIRST_MINUTE
-        minutes = self._calendar.close_ms(self._date, symbol) // MINUTE - _FIRST_MINUTE
-        known = self._clockworks.get(minutes)
+        """Busy at the open, quiet at noon, busy at the close; products that close later have a tail.
+
+        Outside the regular session trading is thin and even.
+        """
+        regular = self._calendar.close_ms(self._date) // MINUTE - FIRST_MINUTE
+        minutes = self._calendar.close_ms(self._date, symbol) // MINUTE - FIRST_MINUTE
+        others = {name: self._minutes(symbol, name) for name in _SHARES} if self._extended else {}
+        key = (range(minutes), *others.values())
+        known = self._clockworks.get(key)
         if known is None:
             shape = [1 + 5 * exp(-m / 8) + 1.2 * exp(-m / 60) + 1.5 * exp((m - regular) / 12) for m in range(regular)]
             whole = sum(shape)
             shares = [value / whole for value in shape] + [0.15 / whole] * (minutes - regular)
+            shares[0] += self._rush * 60 / self._prints
             rng = self._random("market")
-            market = [rng.gauss(0, 1) / (252 * 390) ** 0.5 * 0.6 for _ in range(minutes)]
-            known = self._clockworks[minutes] = Clockwork(self._date, _FIRST_MINUTE, shares, market)
+            planned = [Minute(FIRST_MINUTE + m, share, _market(rng)) for m, share in enumerate(shares)]
+            for name, span in others.items():
+                rng = self._random("market", name)
+                planned += [Minute(at, _SHARES[name] / len(span), _market(rng)) for at in span]
+            known = self._clockworks[key] = Clockwork(self._date, sorted(planned))
         return known
+
+    def _minutes(self, symbol: str, session: str) -> range:
+        """Minutes of a session of a product, counted from the midnight that begins the date."""
+        bounds = self._calendar.minute_bounds(symbol, self._date, session)
+        if bounds is None:
+            return range(0)
+        first, end = (wall_of(minute * MINUTE) - wall_at(self._date, 0) for minute in bounds)
+        return range(first // MINUTE, end // MINUTE)
+
+
+def _market(rng: random.Random) -> float:
+    return rng.gauss(0, 1) * _MARKET

@@ -19,11 +19,17 @@ from phenix.ingest.terminal.events import TRADE, UNDERLYING, Print, Quote, TapeE
 from phenix.ingest.terminal.generator_chain import Chain
 from phenix.ingest.terminal.layouts import wall_at
 
-__all__ = ["PRINTS_PER_ORDER", "Clockwork", "Flow"]
+__all__ = ["FIRST_MINUTE", "PRINTS_PER_ORDER", "Clockwork", "Flow", "Minute"]
 
 PRINTS_PER_ORDER: Final = 1.28
 """Mean prints an order becomes, all kinds together; turns a number of prints into one of orders."""
 MINUTE: Final = 60_000
+FIRST_MINUTE: Final = 9 * 60 + 30
+"""Minute of the New York day the regular session begins."""
+_JUMP: Final = 9_000
+"""Sequences grow by up to this from one print to the next."""
+_WRAPPING: Final = 7
+"""One underlying in so many has its sequence pass 2147483647 during the day."""
 _TRADING_MINUTES_A_YEAR: Final = 252 * 390
 
 
@@ -87,17 +93,24 @@ class _Pending(NamedTuple):
     price: int = -1
 
 
+class Minute(NamedTuple):
+    """A minute in which there is trading."""
+
+    at: int
+    """Minutes after the midnight that begins the session's date; negative the evening before."""
+    share: float
+    """Its part of the day's prints; these sum to 1 over the regular session."""
+    market: float
+    """Log return of the market, in units of a one-percent volatility."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clockwork:
     """What all flows of a session share: its minutes, how busy each is, and how the market moves in each."""
 
     date: int
-    first_minute: int
-    """Minute of the New York day trading begins."""
-    intensity: Sequence[float]
-    """Share of the day's prints by minute; sums to 1 over the regular session."""
-    market: Sequence[float]
-    """Log return of the market by minute, in units of a one-percent volatility."""
+    minutes: Sequence[Minute]
+    """In order of time, with gaps where nothing trades."""
 
 
 class Flow:
@@ -114,6 +127,8 @@ class Flow:
         self._step_ms = 5_000 if it.rank < 10 else 15_000 if it.rank < 60 else 60_000
         self._spot = it.price * exp(self._random.gauss(0, 0.004))
         self._sequence = self._random.randrange(-(2**31), 2**31)
+        if it.rank % _WRAPPING == 1:
+            self._sequence = 2**31 - 1 - self._sequence % max(1, int(prints) * _JUMP // 2)
         self._heap: list[tuple[int, int, _Order | _Tick | _Pending]] = []
         self._pushed = 0
         self._kinds: tuple[tuple[float, Callable[[int], None]], ...] = (
@@ -127,11 +142,11 @@ class Flow:
     def __iter__(self) -> Iterator[TapeEvent]:
         clock = self._clock
         midnight = wall_at(clock.date, 0)
-        opening = midnight + clock.first_minute * MINUTE
+        opening = midnight + clock.minutes[0].at * MINUTE
         yield self._underlying_quote(opening - 1_000 - self._random.randrange(2_000))
-        for minute, share in enumerate(clock.intensity):
-            start = opening + minute * MINUTE
-            self._plan(start, share, minute)
+        for at, share, market in clock.minutes:
+            start = midnight + at * MINUTE
+            self._plan(start, share, at - FIRST_MINUTE)
             while self._heap and self._heap[0][0] < start + MINUTE:
                 wall, _, what = heapq.heappop(self._heap)
                 if isinstance(what, _Pending):
@@ -139,7 +154,7 @@ class Flow:
                 elif isinstance(what, _Order):
                     self._arrive(wall)
                 else:
-                    self._move(clock.market[minute])
+                    self._move(market)
                     yield self._underlying_quote(wall)
         while self._heap:
             wall, _, what = heapq.heappop(self._heap)
@@ -156,7 +171,7 @@ class Flow:
             self._push(start + n * self._step_ms + rng.randrange(self._step_ms), _Tick())
         for _ in range(_poisson(rng, self._prints * share / PRINTS_PER_ORDER)):
             self._push(start + rng.randrange(MINUTE), _Order())
-        if self._runs and minute < 12 and rng.random() < 0.25 + minute / 12:
+        if self._runs and 0 <= minute < 12 and rng.random() < 0.25 + minute / 12:
             self._runs -= 1
             self._run(start + rng.randrange(MINUTE))
 
@@ -223,7 +238,7 @@ class Flow:
         day_left = max(0.0, (57_600_000 - (wall - midnight)) / 86_400_000)
         bid, ask, tick = self._chain.quote(listing, self._spot, day_left)
         price = what.price if what.price >= 0 else self._price(what.side, bid, ask, tick)
-        self._sequence = (self._sequence + rng.randrange(1, 9_000) + 2**31) % 2**32 - 2**31
+        self._sequence = (self._sequence + rng.randrange(1, _JUMP) + 2**31) % 2**32 - 2**31
         if what.price < 0 and rng.random() < 0.0006:
             cancel = what._replace(condition=self._draw(_CANCELS), price=price)
             self._push(wall + rng.randrange(500, 90_000), cancel)

@@ -15,9 +15,12 @@ from phenix.ingest.terminal.events import OpenInterest, Print, Quote, Underlying
 from phenix.ingest.terminal.protocol import Contract
 
 __all__ = [
+    "CONTRACT_COLUMNS",
     "DAY_MS",
     "OPEN_INTEREST_COLUMNS",
+    "QUOTE_COLUMNS",
     "STOCK_QUOTE_COLUMNS",
+    "TRADE_COLUMNS",
     "TRADE_QUOTE_COLUMNS",
     "contract_text",
     "date_of",
@@ -36,15 +39,16 @@ __all__ = [
 DAY_MS: Final = 86_400_000
 _EPOCH: Final = _date(1970, 1, 1).toordinal()
 
-_CONTRACT: Final = ("symbol", "expiration", "strike", "right")
+CONTRACT_COLUMNS: Final = ("symbol", "expiration", "strike", "right")
 _EXT_CONDITIONS: Final = ("ext_condition1", "ext_condition2", "ext_condition3", "ext_condition4")
 _BID: Final = ("bid_size", "bid_exchange", "bid", "bid_condition")
 _ASK: Final = ("ask_size", "ask_exchange", "ask", "ask_condition")
-_TRADE: Final = ("sequence", *_EXT_CONDITIONS, "condition", "size", "exchange", "price")
+QUOTE_COLUMNS: Final = (*_BID, *_ASK)
+TRADE_COLUMNS: Final = ("sequence", *_EXT_CONDITIONS, "condition", "size", "exchange", "price")
 
-TRADE_QUOTE_COLUMNS: Final = (*_CONTRACT, "trade_timestamp", "quote_timestamp", *_TRADE, *_BID, *_ASK)
-OPEN_INTEREST_COLUMNS: Final = (*_CONTRACT, "timestamp", "open_interest")
-STOCK_QUOTE_COLUMNS: Final = ("timestamp", "symbol", *_BID, *_ASK)
+TRADE_QUOTE_COLUMNS: Final = (*CONTRACT_COLUMNS, "trade_timestamp", "quote_timestamp", *TRADE_COLUMNS, *QUOTE_COLUMNS)
+OPEN_INTEREST_COLUMNS: Final = (*CONTRACT_COLUMNS, "timestamp", "open_interest")
+STOCK_QUOTE_COLUMNS: Final = ("timestamp", "symbol", *QUOTE_COLUMNS)
 
 
 @lru_cache(4096)

@@ -34,11 +34,15 @@ class Market:
         self.bars.clear()
         self._underlying.clear()
 
+    def advance(self, wall: int) -> None:
+        """Let the clock go on; at midnight everything is forgotten."""
+        if wall // DAY_MS > self.wall // DAY_MS:
+            self.clear()
+        self.wall = max(self.wall, wall)
+
     def apply(self, event: TapeEvent) -> None:
         """Take in what is played next."""
-        if event.wall // DAY_MS != self.wall // DAY_MS:
-            self.clear()
-        self.wall = max(self.wall, event.wall)
+        self.advance(event.wall)
         if isinstance(event, UnderlyingQuote):
             quotes = self._underlying.setdefault(event.symbol, deque())
             quotes.append(event)

@@ -16,7 +16,6 @@ import re
 from collections.abc import Callable
 from datetime import date as _date
 from decimal import ROUND_HALF_EVEN, Decimal
-from math import isfinite
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -214,7 +213,7 @@ def money_half_even(value: Any, name: str) -> int:
 
     Raises ValueError naming the field.
     """
-    if type(value) is float and isfinite(value) and round(value * MONEY_SCALE) / MONEY_SCALE != value:
+    if type(value) is float and -_LARGEST < value < _LARGEST and round(value * MONEY_SCALE) / MONEY_SCALE != value:
         exact = Decimal(repr(value)) * MONEY_SCALE
         value = float(exact.to_integral_value(ROUND_HALF_EVEN)) / MONEY_SCALE
     return money(value, name)

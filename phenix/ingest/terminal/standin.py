@@ -10,15 +10,21 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from phenix.engine.enrich.calendar import Calendar
 from phenix.ingest.terminal.entitlements import Entitlements
 from phenix.ingest.terminal.events import Source
+from phenix.ingest.terminal.faults import Setting
+from phenix.ingest.terminal.faults_active import ActiveFaults
 from phenix.ingest.terminal.market import Market
+from phenix.ingest.terminal.standin_client import StreamConnection
+from phenix.ingest.terminal.standin_play import PlayOptions
 from phenix.ingest.terminal.standin_rest import RestOptions, rest_app
-from phenix.ingest.terminal.standin_stream import PlayOptions, StreamConnection, StreamServer
+from phenix.ingest.terminal.standin_stream import StreamServer
+from phenix.ingest.terminal.standin_world import World
 
 __all__ = ["PortInUseError", "StandIn", "StandInOptions"]
 
@@ -37,6 +43,25 @@ class StandInOptions:
     entitlements: Entitlements = field(default_factory=Entitlements)
     play: PlayOptions = field(default_factory=PlayOptions)
     rest: RestOptions = field(default_factory=RestOptions)
+    faults: tuple[Setting, ...] = ()
+
+
+class _Connection(H11Protocol):
+    """A connection that an answer can break off, through the state of its request."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base has it
+        super().connection_made(transport)
+        self._lost = asyncio.Event()
+        self.app_state = {**self.app_state, "break_off": self._break_off}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._lost.set()
+
+    async def _break_off(self) -> None:
+        """End it once all that was written is sent; what the answer still writes goes nowhere."""
+        self.transport.close()
+        await self._lost.wait()
 
 
 class _Rest(uvicorn.Server):
@@ -55,7 +80,8 @@ class StandIn:
         self._calendar = calendar
         self.options = options or StandInOptions()
         self.market = Market()
-        self.stream = StreamServer(source, self.market, self.options.entitlements, self.options.play)
+        self.faults = ActiveFaults(self.options.faults)
+        self.stream = StreamServer(source, self.market, self.options.entitlements, self.options.play, self.faults)
         self.rest_gate = asyncio.Semaphore(self.options.entitlements.concurrency)
         """Slots of the account's concurrent REST requests."""
         self.shutdown = asyncio.Event()
@@ -73,18 +99,24 @@ class StandIn:
         except PortInUseError:
             rest_socket.close()
             raise
-        app = rest_app(
+        options = self.options.rest
+        world = World(
             self._source,
             self.market,
-            self.stream,
             self._calendar,
             self.options.entitlements,
-            self.options.rest,
-            self.rest_gate,
-            self.shutdown,
+            options.same_day,
+            options.star_snapshots,
         )
+        app = rest_app(world, self.stream, options, self.faults, self.rest_gate, self.shutdown)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
+            app,
+            http=_Connection,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,
         )
         rest = _Rest(config)
         server = await serve(
@@ -99,7 +131,7 @@ class StandIn:
             ping_timeout=30,
         )
         serving = asyncio.create_task(rest.serve(sockets=[rest_socket]), name="standin-rest")
-        playing = asyncio.create_task(self.stream.run(), name="standin-play")
+        playing = asyncio.create_task(self.stream.playback.run(), name="standin-play")
         self._stack.push_async_callback(_stop, rest, serving, server, playing)
         self.base_url = f"http://{host}:{rest_socket.getsockname()[1]}"
         self.stream_url = f"ws://{host}:{stream_socket.getsockname()[1]}/v1/events"
@@ -123,7 +155,9 @@ async def _stop(rest: _Rest, serving: asyncio.Task[None], server: Server, playin
 
 
 def _listen(host: str, port: int, option: str) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    # Named as TCP: only of such sockets asyncio sends at once, a frame a message as the vendor does.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -26,6 +26,30 @@ class GetCatalogResponse(_message.Message):
     parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
     def __init__(self, rule_version: _Optional[str] = ..., rule_checksum: _Optional[str] = ..., scoring_model: _Optional[str] = ..., chips: _Optional[_Iterable[_Union[Chip, _Mapping]]] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ...) -> None: ...
 
+class ListFieldsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListFieldsResponse(_message.Message):
+    __slots__ = ("fields",)
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    fields: _containers.RepeatedCompositeFieldContainer[Field]
+    def __init__(self, fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ...) -> None: ...
+
+class ListChipsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListChipsResponse(_message.Message):
+    __slots__ = ("rule_version", "rule_checksum", "chips")
+    RULE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RULE_CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    CHIPS_FIELD_NUMBER: _ClassVar[int]
+    rule_version: str
+    rule_checksum: str
+    chips: _containers.RepeatedCompositeFieldContainer[Chip]
+    def __init__(self, rule_version: _Optional[str] = ..., rule_checksum: _Optional[str] = ..., chips: _Optional[_Iterable[_Union[Chip, _Mapping]]] = ...) -> None: ...
+
 class Chip(_message.Message):
     __slots__ = ("id", "label", "aliases", "group", "doc", "rule", "english", "fields")
     ID_FIELD_NUMBER: _ClassVar[int]
@@ -47,7 +71,7 @@ class Chip(_message.Message):
     def __init__(self, id: _Optional[str] = ..., label: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., group: _Optional[str] = ..., doc: _Optional[str] = ..., rule: _Optional[str] = ..., english: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Field(_message.Message):
-    __slots__ = ("name", "json", "type", "nullable", "doc", "operators", "members")
+    __slots__ = ("name", "json", "type", "nullable", "doc", "operators", "members", "label")
     NAME_FIELD_NUMBER: _ClassVar[int]
     JSON_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +79,7 @@ class Field(_message.Message):
     DOC_FIELD_NUMBER: _ClassVar[int]
     OPERATORS_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
     name: str
     json: str
     type: str
@@ -62,7 +87,8 @@ class Field(_message.Message):
     doc: str
     operators: _containers.RepeatedScalarFieldContainer[str]
     members: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., json: _Optional[str] = ..., type: _Optional[str] = ..., nullable: _Optional[bool] = ..., doc: _Optional[str] = ..., operators: _Optional[_Iterable[str]] = ..., members: _Optional[_Iterable[str]] = ...) -> None: ...
+    label: str
+    def __init__(self, name: _Optional[str] = ..., json: _Optional[str] = ..., type: _Optional[str] = ..., nullable: _Optional[bool] = ..., doc: _Optional[str] = ..., operators: _Optional[_Iterable[str]] = ..., members: _Optional[_Iterable[str]] = ..., label: _Optional[str] = ...) -> None: ...
 
 class Parameter(_message.Message):
     __slots__ = ("name", "kind", "doc")

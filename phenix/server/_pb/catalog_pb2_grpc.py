@@ -40,6 +40,16 @@ class CatalogServiceStub:
                 request_serializer=phenix_dot_v1_dot_catalog__pb2.GetCatalogRequest.SerializeToString,
                 response_deserializer=phenix_dot_v1_dot_catalog__pb2.GetCatalogResponse.FromString,
                 _registered_method=True)
+        self.ListFields = channel.unary_unary(
+                '/phenix.v1.CatalogService/ListFields',
+                request_serializer=phenix_dot_v1_dot_catalog__pb2.ListFieldsRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_catalog__pb2.ListFieldsResponse.FromString,
+                _registered_method=True)
+        self.ListChips = channel.unary_unary(
+                '/phenix.v1.CatalogService/ListChips',
+                request_serializer=phenix_dot_v1_dot_catalog__pb2.ListChipsRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_catalog__pb2.ListChipsResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
@@ -47,7 +57,22 @@ class CatalogServiceServicer:
     """
 
     def GetCatalog(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFields(self, request, context):
+        """Its fields alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChips(self, request, context):
+        """Its chips alone.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -59,6 +84,16 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.GetCatalog,
                     request_deserializer=phenix_dot_v1_dot_catalog__pb2.GetCatalogRequest.FromString,
                     response_serializer=phenix_dot_v1_dot_catalog__pb2.GetCatalogResponse.SerializeToString,
+            ),
+            'ListFields': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFields,
+                    request_deserializer=phenix_dot_v1_dot_catalog__pb2.ListFieldsRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_catalog__pb2.ListFieldsResponse.SerializeToString,
+            ),
+            'ListChips': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChips,
+                    request_deserializer=phenix_dot_v1_dot_catalog__pb2.ListChipsRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_catalog__pb2.ListChipsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +124,60 @@ class CatalogService:
             '/phenix.v1.CatalogService/GetCatalog',
             phenix_dot_v1_dot_catalog__pb2.GetCatalogRequest.SerializeToString,
             phenix_dot_v1_dot_catalog__pb2.GetCatalogResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFields(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.CatalogService/ListFields',
+            phenix_dot_v1_dot_catalog__pb2.ListFieldsRequest.SerializeToString,
+            phenix_dot_v1_dot_catalog__pb2.ListFieldsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChips(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.CatalogService/ListChips',
+            phenix_dot_v1_dot_catalog__pb2.ListChipsRequest.SerializeToString,
+            phenix_dot_v1_dot_catalog__pb2.ListChipsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from . import row_pb2 as phenix_dot_v1_dot_row__pb2
+from . import why_pb2 as phenix_dot_v1_dot_why__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14phenix/v1/flow.proto\x12\tphenix.v1\x1a\x13phenix/v1/row.proto\"\xbe\x01\n\x06\x46ilter\x12\r\n\x05where\x18\x01 \x01(\t\x12\r\n\x05\x63hips\x18\x02 \x03(\t\x12\x11\n\tnot_chips\x18\x03 \x03(\t\x12\x35\n\nparameters\x18\x04 \x03(\x0b\x32!.phenix.v1.Filter.ParametersEntry\x12\x19\n\x11include_cancelled\x18\x05 \x01(\x08\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8b\x01\n\x0cQueryRequest\x12!\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x11.phenix.v1.Filter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\x12\x1f\n\x05total\x18\x05 \x01(\x0e\x32\x10.phenix.v1.Total\"\x8d\x01\n\rQueryResponse\x12\x1c\n\x04rows\x18\x01 \x03(\x0b\x32\x0e.phenix.v1.Row\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x17\n\ntotal_size\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x04meta\x18\x04 \x01(\x0b\x32\x0f.phenix.v1.MetaB\r\n\x0b_total_size\"\x18\n\nGetRequest\x12\n\n\x02id\x18\x01 \x01(\t\"I\n\x0bGetResponse\x12\x1b\n\x03row\x18\x01 \x01(\x0b\x32\x0e.phenix.v1.Row\x12\x1d\n\x04meta\x18\x02 \x01(\x0b\x32\x0f.phenix.v1.Meta\"\xa9\x01\n\x04Meta\x12\r\n\x05where\x18\x01 \x01(\t\x12\x14\n\x0crule_version\x18\x02 \x01(\t\x12\x15\n\rrule_checksum\x18\x03 \x01(\t\x12\x15\n\rscoring_model\x18\x04 \x01(\t\x12\x11\n\tas_of_seq\x18\x05 \x01(\x03\x12\x11\n\twatermark\x18\x06 \x01(\x03\x12\x14\n\x0csession_date\x18\x07 \x01(\x05\x12\x12\n\nelapsed_ms\x18\x08 \x01(\x01\"m\n\x10SubscribeRequest\x12!\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x11.phenix.v1.Filter\x12\x10\n\x08snapshot\x18\x02 \x01(\x05\x12\x16\n\tafter_seq\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x0c\n\n_after_seq\"\xac\x01\n\x11SubscribeResponse\x12\x11\n\twatermark\x18\x01 \x01(\x03\x12\'\n\x08snapshot\x18\x02 \x01(\x0b\x32\x13.phenix.v1.SnapshotH\x00\x12\'\n\x06\x65vents\x18\x03 \x01(\x0b\x32\x15.phenix.v1.EventBatchH\x00\x12\'\n\x08progress\x18\x04 \x01(\x0b\x32\x13.phenix.v1.ProgressH\x00\x42\t\n\x07\x63ontent\"(\n\x08Snapshot\x12\x1c\n\x04rows\x18\x01 \x03(\x0b\x32\x0e.phenix.v1.Row\".\n\nEventBatch\x12 \n\x06\x65vents\x18\x01 \x03(\x0b\x32\x10.phenix.v1.Event\"\x8a\x01\n\x05\x45vent\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.phenix.v1.EventKind\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x1b\n\x03row\x18\x03 \x01(\x0b\x32\x0e.phenix.v1.Row\x12#\n\x06record\x18\x04 \x01(\x0b\x32\x0e.phenix.v1.RowH\x00\x88\x01\x01\x42\t\n\x07_record\".\n\x08Progress\x12\x11\n\treplaying\x18\x01 \x01(\x08\x12\x0f\n\x07\x63losing\x18\x02 \x01(\x08*C\n\x05Total\x12\x15\n\x11TOTAL_UNSPECIFIED\x10\x00\x12\x12\n\x0eTOTAL_ESTIMATE\x10\x01\x12\x0f\n\x0bTOTAL_EXACT\x10\x02*Y\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45VENT_KIND_UPDATED\x10\x01\x12\x18\n\x14\x45VENT_KIND_RETRACTED\x10\x02\x32\xc9\x01\n\x0b\x46lowService\x12:\n\x05Query\x12\x17.phenix.v1.QueryRequest\x1a\x18.phenix.v1.QueryResponse\x12\x34\n\x03Get\x12\x15.phenix.v1.GetRequest\x1a\x16.phenix.v1.GetResponse\x12H\n\tSubscribe\x12\x1b.phenix.v1.SubscribeRequest\x1a\x1c.phenix.v1.SubscribeResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14phenix/v1/flow.proto\x12\tphenix.v1\x1a\x13phenix/v1/row.proto\x1a\x13phenix/v1/why.proto\"\xbe\x01\n\x06\x46ilter\x12\r\n\x05where\x18\x01 \x01(\t\x12\r\n\x05\x63hips\x18\x02 \x03(\t\x12\x11\n\tnot_chips\x18\x03 \x03(\t\x12\x35\n\nparameters\x18\x04 \x03(\x0b\x32!.phenix.v1.Filter.ParametersEntry\x12\x19\n\x11include_cancelled\x18\x05 \x01(\x08\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8b\x01\n\x0cQueryRequest\x12!\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x11.phenix.v1.Filter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\x12\x1f\n\x05total\x18\x05 \x01(\x0e\x32\x10.phenix.v1.Total\"\x8d\x01\n\rQueryResponse\x12\x1c\n\x04rows\x18\x01 \x03(\x0b\x32\x0e.phenix.v1.Row\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x17\n\ntotal_size\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x04meta\x18\x04 \x01(\x0b\x32\x0f.phenix.v1.MetaB\r\n\x0b_total_size\"F\n\rExportRequest\x12!\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x11.phenix.v1.Filter\x12\x12\n\npage_token\x18\x02 \x01(\t\"f\n\x0e\x45xportResponse\x12\x1c\n\x04rows\x18\x01 \x03(\x0b\x32\x0e.phenix.v1.Row\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x1d\n\x04meta\x18\x03 \x01(\x0b\x32\x0f.phenix.v1.Meta\"\x18\n\nGetRequest\x12\n\n\x02id\x18\x01 \x01(\t\"I\n\x0bGetResponse\x12\x1b\n\x03row\x18\x01 \x01(\x0b\x32\x0e.phenix.v1.Row\x12\x1d\n\x04meta\x18\x02 \x01(\x0b\x32\x0f.phenix.v1.Meta\"\x18\n\nWhyRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x8b\x01\n\x0bWhyResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0crule_version\x18\x02 \x01(\t\x12\x15\n\rrule_checksum\x18\x03 \x01(\t\x12$\n\x05\x63hips\x18\x04 \x03(\x0b\x32\x15.phenix.v1.ChipReason\x12\x1d\n\x04meta\x18\x05 \x01(\x0b\x32\x0f.phenix.v1.Meta\"D\n\x10SummarizeRequest\x12!\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x11.phenix.v1.Filter\x12\r\n\x05limit\x18\x02 \x01(\x05\"\xcd\x03\n\x11SummarizeResponse\x12\x1c\n\x03\x61ll\x18\x01 \x01(\x0b\x32\x0f.phenix.v1.Sums\x12\x1e\n\x05\x63\x61lls\x18\x02 \x01(\x0b\x32\x0f.phenix.v1.Sums\x12\x1d\n\x04puts\x18\x03 \x01(\x0b\x32\x0f.phenix.v1.Sums\x12\x1b\n\x0eput_call_ratio\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12#\n\x16put_call_premium_ratio\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rbullish_ratio\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\"\n\x05sides\x18\x07 \x03(\x0b\x32\x13.phenix.v1.SideSums\x12&\n\x07symbols\x18\x08 \x03(\x0b\x32\x15.phenix.v1.SymbolSums\x12*\n\tcontracts\x18\t \x03(\x0b\x32\x17.phenix.v1.ContractSums\x12&\n\x07minutes\x18\n \x03(\x0b\x32\x15.phenix.v1.MinuteSums\x12\x1d\n\x04meta\x18\x0b \x01(\x0b\x32\x0f.phenix.v1.MetaB\x11\n\x0f_put_call_ratioB\x19\n\x17_put_call_premium_ratioB\x10\n\x0e_bullish_ratio\"e\n\x04Sums\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0f\n\x07premium\x18\x03 \x01(\x03\x12\x17\n\x0f\x62ullish_premium\x18\x04 \x01(\x03\x12\x17\n\x0f\x62\x65\x61rish_premium\x18\x05 \x01(\x03\"E\n\x08SideSums\x12\x11\n\x04side\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0f\n\x07premium\x18\x03 \x01(\x03\x42\x07\n\x05_side\"{\n\nSymbolSums\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0f\n\x07premium\x18\x04 \x01(\x03\x12\x17\n\x0f\x62ullish_premium\x18\x05 \x01(\x03\x12\x17\n\x0f\x62\x65\x61rish_premium\x18\x06 \x01(\x03\"\xbe\x01\n\x0c\x43ontractSums\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x0c\n\x04root\x18\x02 \x01(\t\x12\x12\n\nexpiration\x18\x03 \x01(\t\x12\x0e\n\x06strike\x18\x04 \x01(\x03\x12\r\n\x05right\x18\x05 \x01(\t\x12\x0c\n\x04rows\x18\x06 \x01(\x03\x12\x0c\n\x04size\x18\x07 \x01(\x03\x12\x0f\n\x07premium\x18\x08 \x01(\x03\x12\x17\n\x0f\x62ullish_premium\x18\t \x01(\x03\x12\x17\n\x0f\x62\x65\x61rish_premium\x18\n \x01(\x03\"c\n\nMinuteSums\x12\x11\n\tminute_et\x18\x01 \x01(\t\x12\n\n\x02\x61\x61\x18\x02 \x01(\x03\x12\x0b\n\x03\x61sk\x18\x03 \x01(\x03\x12\x0b\n\x03\x62id\x18\x04 \x01(\x03\x12\x0b\n\x03mid\x18\x05 \x01(\x03\x12\x0f\n\x07unknown\x18\x06 \x01(\x03\"A\n\rFacetsRequest\x12!\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x11.phenix.v1.Filter\x12\r\n\x05limit\x18\x02 \x01(\x05\"\xae\x02\n\x0e\x46\x61\x63\x65tsResponse\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12 \n\x06symbol\x18\x02 \x03(\x0b\x32\x10.phenix.v1.Facet\x12\x1e\n\x04\x63hip\x18\x03 \x03(\x0b\x32\x10.phenix.v1.Facet\x12#\n\tsentiment\x18\x04 \x03(\x0b\x32\x10.phenix.v1.Facet\x12\x1e\n\x04side\x18\x05 \x03(\x0b\x32\x10.phenix.v1.Facet\x12\x1f\n\x05right\x18\x06 \x03(\x0b\x32\x10.phenix.v1.Facet\x12$\n\nexpiration\x18\x07 \x03(\x0b\x32\x10.phenix.v1.Facet\x12!\n\x07session\x18\x08 \x03(\x0b\x32\x10.phenix.v1.Facet\x12\x1d\n\x04meta\x18\t \x01(\x0b\x32\x0f.phenix.v1.Meta\"3\n\x05\x46\x61\x63\x65t\x12\x12\n\x05value\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x42\x08\n\x06_value\"\xe6\x01\n\x04Meta\x12\r\n\x05where\x18\x01 \x01(\t\x12\x14\n\x0crule_version\x18\x02 \x01(\t\x12\x15\n\rrule_checksum\x18\x03 \x01(\t\x12\x15\n\rscoring_model\x18\x04 \x01(\t\x12\x11\n\tas_of_seq\x18\x05 \x01(\x03\x12\x11\n\twatermark\x18\x06 \x01(\x03\x12\x14\n\x0csession_date\x18\x07 \x01(\x05\x12\x12\n\nelapsed_ms\x18\x08 \x01(\x01\x12\x18\n\x10\x64\x65graded_reasons\x18\t \x03(\t\x12\x13\n\x0blag_seconds\x18\n \x01(\x01\x12\x0c\n\x04plan\x18\x0b \x01(\t\"m\n\x10SubscribeRequest\x12!\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x11.phenix.v1.Filter\x12\x10\n\x08snapshot\x18\x02 \x01(\x05\x12\x16\n\tafter_seq\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x0c\n\n_after_seq\"\xa2\x02\n\x11SubscribeResponse\x12\x11\n\twatermark\x18\x01 \x01(\x03\x12\'\n\x08snapshot\x18\x02 \x01(\x0b\x32\x13.phenix.v1.SnapshotH\x00\x12\'\n\x06\x65vents\x18\x03 \x01(\x0b\x32\x15.phenix.v1.EventBatchH\x00\x12\'\n\x08progress\x18\x04 \x01(\x0b\x32\x13.phenix.v1.ProgressH\x00\x12(\n\x05rules\x18\x05 \x01(\x0b\x32\x17.phenix.v1.RulesChangedH\x00\x12\'\n\x08\x64\x65graded\x18\x06 \x01(\x0b\x32\x13.phenix.v1.DegradedH\x00\x12!\n\x05reset\x18\x07 \x01(\x0b\x32\x10.phenix.v1.ResetH\x00\x42\t\n\x07\x63ontent\"F\n\x0cRulesChanged\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08\x63hecksum\x18\x02 \x01(\t\x12\x13\n\x0b\x66ilter_kept\x18\x03 \x01(\x08\"\x1b\n\x08\x44\x65graded\x12\x0f\n\x07reasons\x18\x01 \x03(\t\"+\n\x05Reset\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x12\n\noldest_seq\x18\x02 \x01(\x03\"(\n\x08Snapshot\x12\x1c\n\x04rows\x18\x01 \x03(\x0b\x32\x0e.phenix.v1.Row\".\n\nEventBatch\x12 \n\x06\x65vents\x18\x01 \x03(\x0b\x32\x10.phenix.v1.Event\"\x8a\x01\n\x05\x45vent\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.phenix.v1.EventKind\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x1b\n\x03row\x18\x03 \x01(\x0b\x32\x0e.phenix.v1.Row\x12#\n\x06record\x18\x04 \x01(\x0b\x32\x0e.phenix.v1.RowH\x00\x88\x01\x01\x42\t\n\x07_record\".\n\x08Progress\x12\x11\n\treplaying\x18\x01 \x01(\x08\x12\x0f\n\x07\x63losing\x18\x02 \x01(\x08*C\n\x05Total\x12\x15\n\x11TOTAL_UNSPECIFIED\x10\x00\x12\x12\n\x0eTOTAL_ESTIMATE\x10\x01\x12\x0f\n\x0bTOTAL_EXACT\x10\x02*Y\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45VENT_KIND_UPDATED\x10\x01\x12\x18\n\x14\x45VENT_KIND_RETRACTED\x10\x02\x32\xc7\x03\n\x0b\x46lowService\x12:\n\x05Query\x12\x17.phenix.v1.QueryRequest\x1a\x18.phenix.v1.QueryResponse\x12\x34\n\x03Get\x12\x15.phenix.v1.GetRequest\x1a\x16.phenix.v1.GetResponse\x12\x34\n\x03Why\x12\x15.phenix.v1.WhyRequest\x1a\x16.phenix.v1.WhyResponse\x12\x46\n\tSummarize\x12\x1b.phenix.v1.SummarizeRequest\x1a\x1c.phenix.v1.SummarizeResponse\x12=\n\x06\x46\x61\x63\x65ts\x12\x18.phenix.v1.FacetsRequest\x1a\x19.phenix.v1.FacetsResponse\x12?\n\x06\x45xport\x12\x18.phenix.v1.ExportRequest\x1a\x19.phenix.v1.ExportResponse0\x01\x12H\n\tSubscribe\x12\x1b.phenix.v1.SubscribeRequest\x1a\x1c.phenix.v1.SubscribeResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,36 +35,70 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FILTER_PARAMETERSENTRY']._loaded_options = None
   _globals['_FILTER_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_TOTAL']._serialized_start=1373
-  _globals['_TOTAL']._serialized_end=1440
-  _globals['_EVENTKIND']._serialized_start=1442
-  _globals['_EVENTKIND']._serialized_end=1531
-  _globals['_FILTER']._serialized_start=57
-  _globals['_FILTER']._serialized_end=247
-  _globals['_FILTER_PARAMETERSENTRY']._serialized_start=198
-  _globals['_FILTER_PARAMETERSENTRY']._serialized_end=247
-  _globals['_QUERYREQUEST']._serialized_start=250
-  _globals['_QUERYREQUEST']._serialized_end=389
-  _globals['_QUERYRESPONSE']._serialized_start=392
-  _globals['_QUERYRESPONSE']._serialized_end=533
-  _globals['_GETREQUEST']._serialized_start=535
-  _globals['_GETREQUEST']._serialized_end=559
-  _globals['_GETRESPONSE']._serialized_start=561
-  _globals['_GETRESPONSE']._serialized_end=634
-  _globals['_META']._serialized_start=637
-  _globals['_META']._serialized_end=806
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=808
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=917
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=920
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=1092
-  _globals['_SNAPSHOT']._serialized_start=1094
-  _globals['_SNAPSHOT']._serialized_end=1134
-  _globals['_EVENTBATCH']._serialized_start=1136
-  _globals['_EVENTBATCH']._serialized_end=1182
-  _globals['_EVENT']._serialized_start=1185
-  _globals['_EVENT']._serialized_end=1323
-  _globals['_PROGRESS']._serialized_start=1325
-  _globals['_PROGRESS']._serialized_end=1371
-  _globals['_FLOWSERVICE']._serialized_start=1534
-  _globals['_FLOWSERVICE']._serialized_end=1735
+  _globals['_TOTAL']._serialized_start=3615
+  _globals['_TOTAL']._serialized_end=3682
+  _globals['_EVENTKIND']._serialized_start=3684
+  _globals['_EVENTKIND']._serialized_end=3773
+  _globals['_FILTER']._serialized_start=78
+  _globals['_FILTER']._serialized_end=268
+  _globals['_FILTER_PARAMETERSENTRY']._serialized_start=219
+  _globals['_FILTER_PARAMETERSENTRY']._serialized_end=268
+  _globals['_QUERYREQUEST']._serialized_start=271
+  _globals['_QUERYREQUEST']._serialized_end=410
+  _globals['_QUERYRESPONSE']._serialized_start=413
+  _globals['_QUERYRESPONSE']._serialized_end=554
+  _globals['_EXPORTREQUEST']._serialized_start=556
+  _globals['_EXPORTREQUEST']._serialized_end=626
+  _globals['_EXPORTRESPONSE']._serialized_start=628
+  _globals['_EXPORTRESPONSE']._serialized_end=730
+  _globals['_GETREQUEST']._serialized_start=732
+  _globals['_GETREQUEST']._serialized_end=756
+  _globals['_GETRESPONSE']._serialized_start=758
+  _globals['_GETRESPONSE']._serialized_end=831
+  _globals['_WHYREQUEST']._serialized_start=833
+  _globals['_WHYREQUEST']._serialized_end=857
+  _globals['_WHYRESPONSE']._serialized_start=860
+  _globals['_WHYRESPONSE']._serialized_end=999
+  _globals['_SUMMARIZEREQUEST']._serialized_start=1001
+  _globals['_SUMMARIZEREQUEST']._serialized_end=1069
+  _globals['_SUMMARIZERESPONSE']._serialized_start=1072
+  _globals['_SUMMARIZERESPONSE']._serialized_end=1533
+  _globals['_SUMS']._serialized_start=1535
+  _globals['_SUMS']._serialized_end=1636
+  _globals['_SIDESUMS']._serialized_start=1638
+  _globals['_SIDESUMS']._serialized_end=1707
+  _globals['_SYMBOLSUMS']._serialized_start=1709
+  _globals['_SYMBOLSUMS']._serialized_end=1832
+  _globals['_CONTRACTSUMS']._serialized_start=1835
+  _globals['_CONTRACTSUMS']._serialized_end=2025
+  _globals['_MINUTESUMS']._serialized_start=2027
+  _globals['_MINUTESUMS']._serialized_end=2126
+  _globals['_FACETSREQUEST']._serialized_start=2128
+  _globals['_FACETSREQUEST']._serialized_end=2193
+  _globals['_FACETSRESPONSE']._serialized_start=2196
+  _globals['_FACETSRESPONSE']._serialized_end=2498
+  _globals['_FACET']._serialized_start=2500
+  _globals['_FACET']._serialized_end=2551
+  _globals['_META']._serialized_start=2554
+  _globals['_META']._serialized_end=2784
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=2786
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=2895
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=2898
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=3188
+  _globals['_RULESCHANGED']._serialized_start=3190
+  _globals['_RULESCHANGED']._serialized_end=3260
+  _globals['_DEGRADED']._serialized_start=3262
+  _globals['_DEGRADED']._serialized_end=3289
+  _globals['_RESET']._serialized_start=3291
+  _globals['_RESET']._serialized_end=3334
+  _globals['_SNAPSHOT']._serialized_start=3336
+  _globals['_SNAPSHOT']._serialized_end=3376
+  _globals['_EVENTBATCH']._serialized_start=3378
+  _globals['_EVENTBATCH']._serialized_end=3424
+  _globals['_EVENT']._serialized_start=3427
+  _globals['_EVENT']._serialized_end=3565
+  _globals['_PROGRESS']._serialized_start=3567
+  _globals['_PROGRESS']._serialized_end=3613
+  _globals['_FLOWSERVICE']._serialized_start=3776
+  _globals['_FLOWSERVICE']._serialized_end=4231
 # @@protoc_insertion_point(module_scope)

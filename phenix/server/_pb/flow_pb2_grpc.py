@@ -45,6 +45,26 @@ class FlowServiceStub:
                 request_serializer=phenix_dot_v1_dot_flow__pb2.GetRequest.SerializeToString,
                 response_deserializer=phenix_dot_v1_dot_flow__pb2.GetResponse.FromString,
                 _registered_method=True)
+        self.Why = channel.unary_unary(
+                '/phenix.v1.FlowService/Why',
+                request_serializer=phenix_dot_v1_dot_flow__pb2.WhyRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_flow__pb2.WhyResponse.FromString,
+                _registered_method=True)
+        self.Summarize = channel.unary_unary(
+                '/phenix.v1.FlowService/Summarize',
+                request_serializer=phenix_dot_v1_dot_flow__pb2.SummarizeRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_flow__pb2.SummarizeResponse.FromString,
+                _registered_method=True)
+        self.Facets = channel.unary_unary(
+                '/phenix.v1.FlowService/Facets',
+                request_serializer=phenix_dot_v1_dot_flow__pb2.FacetsRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_flow__pb2.FacetsResponse.FromString,
+                _registered_method=True)
+        self.Export = channel.unary_stream(
+                '/phenix.v1.FlowService/Export',
+                request_serializer=phenix_dot_v1_dot_flow__pb2.ExportRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_flow__pb2.ExportResponse.FromString,
+                _registered_method=True)
         self.Subscribe = channel.unary_stream(
                 '/phenix.v1.FlowService/Subscribe',
                 request_serializer=phenix_dot_v1_dot_flow__pb2.SubscribeRequest.SerializeToString,
@@ -70,6 +90,35 @@ class FlowServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Why(self, request, context):
+        """Why a row has its chips: each chip's conditions with their answers, and what would turn it on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Summarize(self, request, context):
+        """Sums over every row that matches: totals, ratios, most traded, premium by minute.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Facets(self, request, context):
+        """Rows by value of what people filter by.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Export(self, request, context):
+        """Every enriched row of a filter in seq order, as of the newest when it begins: the rows of Query's
+        pages in one stream. To go on after a cut, ask again with the last token received.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Subscribe(self, request, context):
         """A snapshot, then every later row that matches, in seq order, without seam. To resume after a
         cut, ask again with after_seq set to the last watermark received.
@@ -90,6 +139,26 @@ def add_FlowServiceServicer_to_server(servicer, server):
                     servicer.Get,
                     request_deserializer=phenix_dot_v1_dot_flow__pb2.GetRequest.FromString,
                     response_serializer=phenix_dot_v1_dot_flow__pb2.GetResponse.SerializeToString,
+            ),
+            'Why': grpc.unary_unary_rpc_method_handler(
+                    servicer.Why,
+                    request_deserializer=phenix_dot_v1_dot_flow__pb2.WhyRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_flow__pb2.WhyResponse.SerializeToString,
+            ),
+            'Summarize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Summarize,
+                    request_deserializer=phenix_dot_v1_dot_flow__pb2.SummarizeRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_flow__pb2.SummarizeResponse.SerializeToString,
+            ),
+            'Facets': grpc.unary_unary_rpc_method_handler(
+                    servicer.Facets,
+                    request_deserializer=phenix_dot_v1_dot_flow__pb2.FacetsRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_flow__pb2.FacetsResponse.SerializeToString,
+            ),
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=phenix_dot_v1_dot_flow__pb2.ExportRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_flow__pb2.ExportResponse.SerializeToString,
             ),
             'Subscribe': grpc.unary_stream_rpc_method_handler(
                     servicer.Subscribe,
@@ -152,6 +221,114 @@ class FlowService:
             '/phenix.v1.FlowService/Get',
             phenix_dot_v1_dot_flow__pb2.GetRequest.SerializeToString,
             phenix_dot_v1_dot_flow__pb2.GetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Why(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.FlowService/Why',
+            phenix_dot_v1_dot_flow__pb2.WhyRequest.SerializeToString,
+            phenix_dot_v1_dot_flow__pb2.WhyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Summarize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.FlowService/Summarize',
+            phenix_dot_v1_dot_flow__pb2.SummarizeRequest.SerializeToString,
+            phenix_dot_v1_dot_flow__pb2.SummarizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Facets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.FlowService/Facets',
+            phenix_dot_v1_dot_flow__pb2.FacetsRequest.SerializeToString,
+            phenix_dot_v1_dot_flow__pb2.FacetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/phenix.v1.FlowService/Export',
+            phenix_dot_v1_dot_flow__pb2.ExportRequest.SerializeToString,
+            phenix_dot_v1_dot_flow__pb2.ExportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,22 +6,25 @@ from typing import Final, NoReturn
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.json_format import ParseDict
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from phenix.engine.query.request import Refusal
-from phenix.server.errors import ERRORS
+from phenix.server._pb import rules_pb2
+from phenix.server.errors import ERRORS, problem
 
 __all__ = ["abort", "status"]
 
 _DOMAIN = "phenix"
 _MESSAGE_BYTES: Final = 600
 _FINDINGS_BYTES: Final = 2_400
+_STATUS_BYTES: Final = 3_800
 """Statuses travel in headers, of which clients take 8 kB, the binary ones in base64: a longer one reaches no client."""
 
 
 def status(refusal: Refusal) -> status_pb2.Status:
-    """Code, sentence, ErrorInfo with our code in capitals, and a BadRequest with each finding.
+    """Code, sentence, ErrorInfo with our code in capitals, a BadRequest of all findings, the first as Diagnostics.
 
     A field violation's description is the finding's message with its help.
     """
@@ -45,16 +48,18 @@ def status(refusal: Refusal) -> status_pb2.Status:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromSeconds(1)
         details.append(retry)
-    packed = []
-    for detail in details:
-        held = any_pb2.Any()
-        held.Pack(detail)
-        packed.append(held)
-    return status_pb2.Status(
-        code=code_pb2.Code.Value(ERRORS[refusal.code].grpc),
-        message=_cut(refusal.detail, _MESSAGE_BYTES),
-        details=packed,
+    made = status_pb2.Status(
+        code=code_pb2.Code.Value(ERRORS[refusal.code].grpc), message=_cut(refusal.detail, _MESSAGE_BYTES)
     )
+    for detail in details:
+        made.details.add().Pack(detail)
+    for finding in problem(refusal)["errors"]:
+        held = any_pb2.Any()
+        held.Pack(ParseDict(finding, rules_pb2.Diagnostic(), ignore_unknown_fields=True))
+        if made.ByteSize() + held.ByteSize() > _STATUS_BYTES:
+            break  # the violations before say more of them, in fewer words
+        made.details.append(held)
+    return made
 
 
 def _cut(text: str, size: int) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from phenix.engine.encode import Encoder, et_text, json_value, row_id
+from phenix.engine.encode import Encoder, converter, et_text, row_id
 from phenix.engine.enrich.conditions import condition
 from phenix.engine.flow import BY_NAME, INDEX, STORED, Row
 from phenix.server._pb import row_pb2
@@ -45,14 +46,33 @@ def to_message(row: Row, as_of: int, encoder: Encoder) -> row_pb2.Row:
 
 def to_json(message: row_pb2.Row) -> dict[str, Any]:
     """A message as the JSON object of the REST API."""
-    found: dict[str, Any] = {"id": message.id}
-    for name, _, _ in _PLAIN:
-        field = BY_NAME[name]
-        absent = field.nullable and not message.HasField(name)
-        found[field.json] = None if absent else json_value(name, getattr(message, name))
+    found = dict(_ABSENT)
+    for field, value in message.ListFields():
+        key, convert = _KEYS[field.number]
+        found[key] = value if convert is None else convert(value)
     found["tradeTsEt"] = et_text(message.trade_ts_et, message.trade_ts_utc)
-    found["conditionName"] = message.condition_name
-    found["missingMetrics"] = list(message.missing_metrics)
-    found["chips"], found["chipsUnknown"] = list(message.chips), list(message.chips_unknown)
-    found["cancelled"] = message.cancelled
+    for key in _LISTS:
+        found[key] = found[key] or []  # each row its own
     return found
+
+
+def _key(field: Any) -> tuple[str, Callable[[Any], Any] | None]:
+    """Key and converter of a field of a message."""
+    known = BY_NAME.get(field.name)
+    if field.is_repeated:
+        return known.json if known and known.json else field.json_name, list
+    return (known.json, converter(field.name)) if known and known.json else (field.json_name, None)
+
+
+def _absent(field: Any) -> Any:
+    """What a field is in JSON where a message does not have it: a list is made for each."""
+    if field.is_repeated or field.has_presence:
+        return None
+    _, convert = _key(field)
+    return field.default_value if convert is None else convert(field.default_value)
+
+
+_FIELDS: Final = row_pb2.Row.DESCRIPTOR.fields
+_KEYS: Final = {field.number: _key(field) for field in _FIELDS}
+_ABSENT: Final = {_key(field)[0]: _absent(field) for field in _FIELDS}
+_LISTS: Final = tuple(_key(field)[0] for field in _FIELDS if field.is_repeated)

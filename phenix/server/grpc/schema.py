@@ -1,8 +1,7 @@
-"""The proto files: ``row.proto`` from the catalog, and the Python stubs from all of them.
+"""The proto files: ``row.proto`` from the catalog, the Python stubs from all of them, and what may not change.
 
-``python -m phenix.server.grpc.schema [FOLDER]`` (``make proto``) writes both, the stubs to a folder.
-A field keeps the number it has in the committed file for ever; a new one takes the next, and a
-removed one stays reserved.
+``python -m phenix.server.grpc.schema`` (``make proto``) writes all three. A field of a row keeps the number it has in
+the committed file for ever; a new one takes the next, and a removed one stays reserved.
 """
 
 from __future__ import annotations
@@ -13,15 +12,19 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
 from phenix.dsl.types import Kind
 from phenix.engine.flow import FIELDS, Field
+from phenix.server.grpc.contract import broken, contract
 
 __all__ = ["HIDDEN", "PACKAGE", "SPECIAL", "STUBS", "row_fields", "row_proto", "stubs"]
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _PROTO: Final = _ROOT / "proto"
 _ROW: Final = _PROTO / "phenix" / "v1" / "row.proto"
-PACKAGE: Final = ("row", "flow", "catalog")
+_CONTRACT: Final = _PROTO / "contract.txt"
+PACKAGE: Final = ("row", "flow", "catalog", "saved", "why", "rules")
 """Files of ``proto/phenix/v1``."""
 STUBS: Final = Path(__file__).resolve().parents[1] / "_pb"
 
@@ -71,7 +74,7 @@ def _entry(field: Field) -> tuple[str, str, str]:
     kind, unit = _TYPES[field.type.kind]
     members = f"One of {', '.join(field.type.members)}." if field.type.members else ""
     doc = " ".join(part for part in (field.doc.replace(", dollars", ""), unit, members) if part)
-    return field.name, f"optional {kind}" if field.nullable else kind, doc
+    return field.name, f"optional {kind}" if field.optional else kind, doc
 
 
 def row_fields() -> tuple[tuple[str, str, str], ...]:
@@ -95,33 +98,51 @@ def row_proto(committed: str) -> str:
     return _HEAD + "".join(lines) + "}\n"
 
 
-def stubs() -> dict[str, str]:
-    """The generated Python modules of the proto files by file name, importing each other relatively."""
-    from grpc_tools import protoc  # type: ignore[import-untyped] # ships no types
+def stubs() -> tuple[dict[str, str], FileDescriptorSet]:
+    """The generated Python modules of the proto files by file name, importing each other relatively; and what they say.
 
+    Raises ValueError when they do not compile.
+    """
+    from grpc_tools import __file__ as tools  # type: ignore[import-untyped] # ships no types
+    from grpc_tools import protoc
+
+    shared = Path(tools).parent / "_proto"  # the messages of google.protobuf
     with tempfile.TemporaryDirectory() as folder:
         files = [f"phenix/v1/{name}.proto" for name in PACKAGE]
         outputs = [f"--{kind}={folder}" for kind in ("python_out", "pyi_out", "grpc_python_out")]
-        if protoc.main(["protoc", f"-I{_PROTO}", *outputs, *files]):
+        said = Path(folder) / "files.bin"
+        if protoc.main(["protoc", f"-I{_PROTO}", f"-I{shared}", *outputs, f"--descriptor_set_out={said}", *files]):
             raise ValueError("the proto files do not compile; see the messages above")
         found = {path.name: path.read_text("utf-8") for path in sorted(Path(folder, "phenix", "v1").iterdir())}
-    return {
+        descriptors = FileDescriptorSet.FromString(said.read_bytes())
+    modules = {
         name: _OURS.sub("from . import ", text)
         for name, text in found.items()
         if not name.endswith("_pb2_grpc.py") or "class " in text
     }
+    return modules, descriptors
 
 
 def main() -> int:
-    """Write ``row.proto`` and the stubs; with ``--check`` only compare, 1 when something differs."""
+    """Write the files; with ``--check`` only compare, 1 when something differs. 1 also for what would break clients."""
     committed = _ROW.read_text("utf-8") if _ROW.exists() else ""
+    promised = _CONTRACT.read_text("utf-8").splitlines() if _CONTRACT.exists() else []
     row = row_proto(committed)
-    if sys.argv[1:] == ["--check"]:
+    if check := sys.argv[1:] == ["--check"]:
         found = {path.name: path.read_text("utf-8") for path in STUBS.glob("*_pb2*.py*")}
-        return int((row, stubs()) != (committed, found))
-    _ROW.write_text(row, "utf-8")
-    for name, text in stubs().items():
+    else:
+        _ROW.write_text(row, "utf-8")
+    modules, descriptors = stubs()
+    now = contract(descriptors.file)
+    if gone := broken(promised, now):
+        told = "clients rely on what is no longer so; put it back, or reserve the number:"
+        sys.stderr.write("\n  ".join([told, *gone]) + "\n")
+        return 1
+    if check:
+        return int((row, modules, now) != (committed, found, promised))
+    for name, text in modules.items():
         (STUBS / name).write_text(text, "utf-8")
+    _CONTRACT.write_text("\n".join([*now, ""]), "utf-8")
     return 0
 
 

@@ -2,76 +2,100 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
 
-from phenix.engine.encode import date_text
-from phenix.engine.query.request import FlowRequest, Refusal
+from phenix.engine.encode import ROW_ID, date_text
+from phenix.engine.query.request import MAX_LIMIT, Refusal
+from phenix.engine.store.saved import Entry
+from phenix.server import sums
+from phenix.server.auth import Access
 from phenix.server.catalog import catalog
-from phenix.server.errors import ERRORS, problem
-from phenix.server.params import Asked, read_apart
+from phenix.server.follow import Events
+from phenix.server.metrics import ServeMetrics, readiness
+from phenix.server.params import MAX_SESSIONS, Asked, read_apart, taken
+from phenix.server.rest.answers import answered as _json
+from phenix.server.rest.answers import refused as _refused
+from phenix.server.rest.counted import Counted
+from phenix.server.rest.docs import Documents
+from phenix.server.rest.editor import editor_routes
+from phenix.server.rest.guard import Guard
+from phenix.server.rest.operations import JSON, Operation, routes, under
 from phenix.server.rest.page import pages
+from phenix.server.rest.query import read_pairs, refuse_any
+from phenix.server.rest.saved import saved_routes
 from phenix.server.rest.security import SecureHeaders
-from phenix.server.service import LAG_THRESHOLD_S, Events, FlowService, Found, Rules
+from phenix.server.rules import Rules
+from phenix.server.service import FlowService, Found, Summed
+from phenix.server.status import LAG_THRESHOLD_S
 from phenix.server.stream import HEADERS, frames, payloads
+from phenix.server.uses import Use
 
-__all__ = ["MAX_QUERY", "application"]
+__all__ = ["application"]
 
-MAX_QUERY: Final = 256 * 1024
-"""Longest query string that is read, in bytes; a rule text may have 64 kB, percent-encoded three times that."""
-
-_JSON: Final = "application/json"
-_PROBLEM: Final = "application/problem+json"
-_PREFIXES: Final = ("/api", "/api/v1")
+_PREFIXES: Final = {"/api": False, "/api/v1": True}
+"""Each prefix, and whether saved payloads are legacy ones there when nothing is said."""
 
 
-def application(service: FlowService) -> Starlette:
-    """The ASGI application: the API under both prefixes, operations, and the page."""
-    gateway = _Gateway(service)
-    routes: list[BaseRoute] = [
-        Route(prefix + path, endpoint, methods=["GET"])
-        for prefix in _PREFIXES
-        for path, endpoint in (
-            ("/flow", gateway.flow),
-            ("/flow/filters/catalog", gateway.catalog),
-            ("/flow/stream", gateway.stream),
-            ("/flow/{id}", gateway.row),
-        )
-    ]
-    routes += [
-        Route("/health", gateway.health, methods=["GET"]),
-        Route("/ready", gateway.ready, methods=["GET"]),
-        *pages(),
-    ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, Exception: _crash})
+def application(service: FlowService, access: Access) -> Starlette:
+    """The ASGI application: the API under both prefixes, operations, and the page, behind its door."""
+    table: list[Operation] = []
+    documents = Documents(service, table, secured=access.tokens is not None)
+    for prefix, legacy in _PREFIXES.items():
+        table += under(prefix, _operations(service, documents, legacy=legacy))
+    table += _Gateway(service).operations() + documents.operations()
+    app = Starlette(
+        routes=[*routes(table), *pages()], exception_handlers={HTTPException: _http_error, Exception: _crash}
+    )
+    app.add_middleware(Guard, access=access)
     app.add_middleware(SecureHeaders)
+    app.add_middleware(Counted, served=service.served)
     return app
 
 
-def _json(content: Any, status: int = 200, media_type: str = _JSON, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, {"cache-control": "no-store", **(headers or {})}, media_type)
-
-
-def _refused(refusal: Refusal, headers: dict[str, str] | None = None) -> Response:
-    status = ERRORS[refusal.code].status
-    if status in (429, 503):
-        headers = {"retry-after": "1", **(headers or {})}
-    return _json(problem(refusal), status, _PROBLEM, headers)
+def _operations(service: FlowService, documents: Documents, *, legacy: bool) -> list[Operation]:
+    """The table of routes under a prefix."""
+    gateway = _Gateway(service)
+    page, sum_up, stream = map(taken, (Use.PAGE, Use.SUMS, Use.STREAM))
+    cursors = ("cursor_mismatch", "cursor_expired")
+    slow = ("query_timeout", "unavailable")
+    return [
+        Operation("GET", "/flow", gateway.flow, "Rows that match, sorted, in pages.", "FlowPage", page,
+                  (*cursors, *slow)),
+        Operation("GET", "/flow/historical", gateway.historical, "The same over every stored session.", "FlowPage",
+                  page, (*cursors, *slow)),
+        Operation("GET", "/flow/summary", gateway.summary, "Totals, ratios and the most traded of the rows that match.",
+                  "FlowSummary", sum_up, slow),
+        Operation("GET", "/flow/facets", gateway.facets, "Rows that match, counted by what people filter by.",
+                  "FlowFacets", sum_up, slow),
+        Operation("GET", "/flow/filters/catalog", gateway.catalog, "Chips, fields and parameters of the active rules.",
+                  "Catalog", refuses=slow),
+        Operation("GET", "/flow/stream", gateway.stream, "Rows that match, as they are stored.", "Events", stream,
+                  ("resume_expired", *slow), media=(JSON, "text/event-stream"), hears=("Last-Event-ID",)),
+        *saved_routes(service, legacy=legacy),
+        *editor_routes(service),
+        Operation("GET", "/flow/{id}", gateway.row, "One row.", "FlowRow", taken(Use.ROW), slow,
+                  id_pattern=ROW_ID.pattern),
+        Operation("GET", "/flow/{id}/why", gateway.why, "Why a row has its chips.", "FlowWhy", refuses=slow,
+                  id_pattern=ROW_ID.pattern),
+        Operation("GET", "/openapi.json", documents.openapi, "This document.", "Document", refuses=slow),
+    ]  # fmt: skip
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        refusal = Refusal("method_not_allowed", f"{request.method} is not allowed here; use GET.")
-        return _refused(refusal, {"allow": (error.headers or {}).get("Allow", "GET, HEAD")})
+        allowed = (error.headers or {}).get("Allow", "GET, HEAD")
+        refusal = Refusal("method_not_allowed", f"{request.method[:20]} is not allowed here; use {allowed}.")
+        return _refused(refusal, {"allow": allowed})
     shown = request.url.path if len(request.url.path) <= 80 else request.url.path[:80] + "…"
     return _refused(Refusal("not_found", f"There is nothing at {shown!r}."))
 
@@ -85,10 +109,29 @@ class _Gateway:
 
     def __init__(self, service: FlowService) -> None:
         self._service = service
-        self._catalog: tuple[Rules | None, bytes] = (None, b"")
+        self._catalog: tuple[Rules | None, dict[str, Any]] = (None, {})
+        self._metrics = ServeMetrics(service)
+
+    def operations(self) -> list[Operation]:
+        """Those outside of the API's prefixes."""
+        return [
+            Operation("GET", "/health", self.health, "Whether the process is alive.", "Health"),
+            Operation("GET", "/ready", self.ready, "Whether it can answer, and what keeps it from it.", "Ready",
+                      statuses=(200, 503)),
+            Operation("GET", "/metrics", self.metrics, "What it counts and measures, for Prometheus.", "",
+                      media=("text/plain", "application/openmetrics-text")),
+        ]  # fmt: skip
 
     async def flow(self, request: Request) -> Response:
+        return await self._page(await self._read(request))
+
+    async def historical(self, request: Request) -> Response:
         asked = await self._read(request)
+        if isinstance(asked, Asked) and not asked.request.sessions:
+            asked = replace(asked, request=replace(asked.request, sessions=MAX_SESSIONS))
+        return await self._page(asked)
+
+    async def _page(self, asked: Asked | Refusal) -> Response:
         found = asked if isinstance(asked, Refusal) else await self._service.query(asked.request)
         if isinstance(asked, Refusal) or isinstance(found, Refusal):
             return _refused(found if isinstance(found, Refusal) else asked)  # type: ignore[arg-type]
@@ -107,29 +150,51 @@ class _Gateway:
             "meta": _meta(found),
         })  # fmt: skip
 
+    async def summary(self, request: Request) -> Response:
+        return await self._sums(request, lambda found, limit: sums.summary(found.page, limit))
+
+    async def facets(self, request: Request) -> Response:
+        return await self._sums(request, lambda found, limit: sums.facets(found.page, found.rules.bundle, limit))
+
+    async def _sums(self, request: Request, shape: Callable[[Summed, int], dict[str, Any]]) -> Response:
+        asked = await self._read(request)
+        found = asked if isinstance(asked, Refusal) else await self._service.summarize(asked.request)
+        if isinstance(asked, Refusal) or isinstance(found, Refusal):
+            return _refused(found if isinstance(found, Refusal) else asked)  # type: ignore[arg-type]
+        data = await asyncio.to_thread(lambda: sums.dollars(shape(found, asked.most)))
+        return _json({"data": data, "meta": _meta(found)})
+
     async def row(self, request: Request) -> Response:
         asked = await self._read(request)
         if isinstance(asked, Refusal):
             return _refused(asked)
         keys = asked.request.fields
-        if replace(asked.request, fields=()) != FlowRequest():  # a filter that is not heeded would widen the answer
-            return _refused(
-                Refusal("invalid_query", "One row takes no parameter but `fields`; /api/flow filters rows.")
-            )
         found = await self._service.get(request.path_params["id"])
         if isinstance(found, Refusal):
             return _refused(found)
         row = orjson.Fragment(found.rules.encoder.encode(found.page.rows[0], found.page.as_of, keys))
         return _json({"data": row, "meta": _meta(found)})
 
-    async def catalog(self, _request: Request) -> Response:
-        status = await self._service.status()  # also sees to it that the rules are the store's
+    async def why(self, request: Request) -> Response:
+        refusal = refuse_any(request, self._service.rules.bundle)
+        found = refusal or await self._service.why(request.path_params["id"])
+        if isinstance(found, Refusal):
+            return _refused(found)
+        return _json({"data": found[1].to_dict(), "meta": _meta(found[0])})
+
+    async def catalog(self, request: Request) -> Response:
+        refusal = refuse_any(request, self._service.rules.bundle)
+        status = refusal or await self._service.status()  # also sees to it that the rules are the store's
         if isinstance(status, Refusal):
             return _refused(status)
         rules = await self._service.current_rules()
         if self._catalog[0] is not rules:
-            self._catalog = (rules, orjson.dumps(catalog(rules)))
-        return Response(self._catalog[1], headers={"cache-control": "no-cache"}, media_type=_JSON)
+            self._catalog = (rules, catalog(rules))
+        found = await self._service.saved.page("preset", MAX_LIMIT)
+        # Null where they cannot be read: everything else still can.
+        named = None if isinstance(found, Refusal) else [_named(entry) for entry in found.entries]
+        content = orjson.dumps({**self._catalog[1], "presets": named})
+        return Response(content, headers={"cache-control": "no-cache"}, media_type=JSON)
 
     async def stream(self, request: Request) -> Response:
         asked = await self._read(request)
@@ -154,39 +219,32 @@ class _Gateway:
         return _json({"status": "ok"})
 
     async def ready(self, _request: Request) -> Response:
-        status = await self._service.status()
-        log = self._service.log
-        checks: dict[str, Any] = {"store": {"ok": True}, "backlog": {"ok": True}, "log": {"ok": True}}
-        if isinstance(status, Refusal):
-            checks = {"store": {"ok": False, "reason": status.detail}}
-        else:
-            checks["backlog"] |= {"rows": status.backlog, "lagSeconds": round(status.lag_s, 3)}
-            if status.degraded:
-                reason = f"enrichment is {status.lag_s:.0f} s behind ({status.backlog} prints wait)"
-                checks["backlog"] |= {"ok": False, "reason": reason}
-            if log.failure:
-                checks["log"] = {"ok": False, "reason": "the tail cannot read the store now"}
+        checks = readiness(await self._service.status(), self._service.log.failure)
         reasons = [check["reason"] for check in checks.values() if not check["ok"]]
         if reasons:
             return _json({"status": "not_ready", "checks": checks, "reason": "; ".join(reasons)}, 503)
         return _json({"status": "ready", "checks": checks})
 
+    async def metrics(self, request: Request) -> Response:
+        body, kind = await self._metrics.text(request.headers.get("accept", ""))
+        return Response(body, headers={"cache-control": "no-store", "content-type": kind})
+
     async def _read(self, request: Request) -> Asked | Refusal:
-        query: bytes = request.scope["query_string"]
-        if len(query) > MAX_QUERY:
-            detail = f"The query has {len(query):,} bytes; at most {MAX_QUERY:,} are read."
-            return Refusal("too_complex", detail)
-        try:
-            pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
-        except UnicodeDecodeError:
-            return Refusal("invalid_query", "The query is not UTF-8, percent-encoded.")
+        pairs, takes = read_pairs(request), request.scope["takes"]
+        if isinstance(pairs, Refusal):
+            return pairs
         last_id = request.headers.get("last-event-id", "").strip()
-        if last_id:
+        if last_id and "watermark" in takes:
             pairs = [pair for pair in pairs if pair[0] != "watermark"] + [("watermark", last_id)]
-        return await read_apart(pairs, self._service.rules.bundle)
+        presets = await self._service.saved.wheres(pairs)
+        return await read_apart(pairs, self._service.rules.bundle, presets, takes)
 
 
-def _meta(found: Found) -> dict[str, Any]:
+def _named(entry: Entry) -> dict[str, str]:
+    return {"id": entry.id, "name": entry.name, "where": entry.where}
+
+
+def _meta(found: Found | Summed) -> dict[str, Any]:
     page, bundle, status = found.page, found.rules.bundle, found.status
     return {
         "where": page.where,
@@ -201,5 +259,5 @@ def _meta(found: Found) -> dict[str, Any]:
         "lagSeconds": round(status.lag_s, 3),
         "lagThresholdSeconds": LAG_THRESHOLD_S,
         "elapsedMs": round(page.elapsed_ms, 3),
-        "plan": "store",
+        "plan": page.plan,
     }

@@ -1,0 +1,1 @@
+"""Long runs that try to break Phenix; the tests hold a seeded short share of each."""

@@ -1,0 +1,112 @@
+"""Sealed blocks on disk, mapped into memory: a restart begins with them, and memory holds only what searches touch.
+
+A file is a line of JSON, then arrays, each at a multiple of 64 bytes. It appears under its name when it is whole and
+written through. It only ever repeats what the store says: one that does not fit the store is not used.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from phenix.engine.flow import meaning
+from phenix.engine.live.block import LiveBlock
+from phenix.engine.live.words import Vocabulary
+from phenix.engine.live.zones import Zones
+from phenix.engine.targets.arrays import Array
+
+__all__ = ["UnfitError", "blocks_of", "read_block", "write_block"]
+
+_EDITION: Final = 2
+_ALIGN: Final = 64
+
+
+def blocks_of(store: Path) -> Path:
+    """The folder in which the blocks of a store's latest session are kept."""
+    return store.with_name(f"{store.name}.live")
+
+
+class UnfitError(Exception):
+    """A file that is not a block of this session, these words and this catalog."""
+
+
+def write_block(path: Path, block: LiveBlock, session: int, words: Vocabulary, as_of: int) -> None:
+    """Write a sealed block with what was cancelled of it up to ``as_of``. Raises OSError."""
+    assert block.zones is not None and block.contracts is not None
+    zones = block.zones
+    cancels = sorted(block.cancels.items())
+    arrays: dict[str, Array] = {
+        **{f"value {name}": array for name, array in block.values.items()},
+        **{f"known {name}": array for name, array in block.known.items()},
+        **{f"chip {bit}": array for bit, array in zones.chips.items()},
+        "contract": block.contract,
+        "order": zones.order,
+        "starts": zones.starts,
+        "cancels": np.array(cancels, np.int64).reshape(-1, 2),
+    }
+    places, at = {}, 0
+    for name, array in arrays.items():
+        places[name] = (array.dtype.str, array.shape, at)
+        at += -(-array.nbytes // _ALIGN) * _ALIGN
+    head = {
+        "edition": _EDITION, "catalog": meaning(), "session": session, "rows": block.rows, "asOf": as_of,
+        "words": {name: list(lexicon.words.words) for name, lexicon in words.texts.items()},
+        "contracts": [words.contracts.known[code] for code in block.contracts.tolist()],
+        "low": zones.low, "high": zones.high, "arrays": places, "bytes": at,
+    }  # fmt: skip
+    line = orjson.dumps(head) + b"\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        file.write(line + b" " * (-len(line) % _ALIGN))
+        for array in arrays.values():
+            file.write(np.ascontiguousarray(array).data)
+            file.write(b"\0" * (-array.nbytes % _ALIGN))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def read_block(path: Path, session: int, words: Vocabulary, after: int = 0) -> tuple[LiveBlock, int]:
+    """A block that was written, and up to which seq its cancels are known; its words are taken into ``words``.
+
+    Raises UnfitError, also when its rows are not after a seq, and OSError when there is no such file.
+    """
+    with path.open("rb") as file:
+        line = file.readline()
+        start = -(-len(line) // _ALIGN) * _ALIGN
+        try:
+            head = orjson.loads(line)
+            fits = (head["edition"], head["catalog"], head["session"]) == (_EDITION, meaning(), session)
+            if not fits or path.stat().st_size != start + head["bytes"]:
+                raise UnfitError(path.name)
+            whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnfitError(path.name) from error
+    for name, lexicon in words.texts.items():
+        if not lexicon.extend(head["words"].get(name, ())):
+            raise UnfitError(path.name)
+    arrays = dict(_arrays(whole, start, head["arrays"]))
+    chips = {int(name[5:]): array for name, array in arrays.items() if name.startswith("chip ")}
+    zones = Zones(head["low"], head["high"], chips, arrays["order"], arrays["starts"])
+    values = {name[6:]: array for name, array in arrays.items() if name.startswith("value ")}
+    known = {name[6:]: array for name, array in arrays.items() if name.startswith("known ")}
+    contracts = words.contracts.codes(map(tuple, head["contracts"]))
+    block = LiveBlock(
+        values, known, arrays["contract"], contracts, head["rows"], words, zones, dict(arrays["cancels"].tolist())
+    )
+    if block.seqs[0] <= after:
+        raise UnfitError(path.name)
+    return block, head["asOf"]
+
+
+def _arrays(whole: mmap.mmap, start: int, places: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
+    for name, (dtype, shape, at) in places.items():
+        length = int(np.prod(shape))
+        yield name, np.frombuffer(whole, np.dtype(dtype), length, start + at).reshape(shape)

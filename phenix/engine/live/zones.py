@@ -1,0 +1,58 @@
+"""What a sealed block knows of its rows as a whole, so that a search need not look at each.
+
+Least and greatest value of each number, a bitmap of each chip, and the rows of each symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from phenix.engine.targets.arrays import Array, Words
+
+__all__ = ["Zones", "zones_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Zones:
+    """``low`` and ``high`` hold no field that is unknown throughout; ``chips`` no bit that is nowhere set.
+
+    The rows of the symbol with code k are ``order[starts[k]:starts[k + 1]]``, ascending; codes from ``len(starts) - 1``
+    on came later and are not here.
+    """
+
+    low: Mapping[str, float]
+    high: Mapping[str, float]
+    chips: Mapping[int, Array]
+    order: Array
+    starts: Array
+
+    def rows_of(self, codes: list[int]) -> Array:
+        """Places of the rows of some symbols, ascending."""
+        here = [self.order[self.starts[k] : self.starts[k + 1]] for k in codes if 0 <= k < len(self.starts) - 1]
+        if not here:
+            return self.order[:0]
+        return here[0] if len(here) == 1 else np.sort(np.concatenate(here))
+
+
+def zones_of(values: Mapping[str, Array], known: Mapping[str, Array], symbols: Words) -> Zones:
+    """The zones of columns of equal length."""
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
+    for name, array in values.items():
+        mask = known.get(name)
+        there = array if mask is None else array[mask]
+        if len(there) and array.dtype.kind in "iuf":
+            low[name], high[name] = there.min().item(), there.max().item()
+    chips = {}
+    on = values["chips_set"]
+    anywhere = int(np.bitwise_or.reduce(on))
+    for bit in range(anywhere.bit_length()):
+        if anywhere >> bit & 1:
+            chips[bit] = np.packbits(on & (1 << bit) != 0, bitorder="little")
+    codes = values["symbol"]
+    order = np.argsort(codes, kind="stable").astype(np.uint16)
+    starts = np.searchsorted(codes[order], np.arange(len(symbols) + 1)).astype(np.uint32)
+    return Zones(low, high, chips, order, starts)

@@ -1,0 +1,101 @@
+"""Times in which prints may have been missed, noticed from what the stream says of itself.
+
+A gap begins with the last that was heard before the loss and ends when prints come and the stream is whole again, all
+its subscriptions answered: until then prints of some contracts come and those of others do not. Of a feed that plays
+another day only its own times count; a live one is timed by this machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from phenix.engine.enrich.clock import DAY, et_of, utc_of
+from phenix.engine.store.base import Cause, Gap
+from phenix.ingest.market_clock import plays_another_day
+
+__all__ = ["GapWatch"]
+
+_BELIEVED: Final = 8
+"""Prints of a played day that end a gap: the first may be late ones, which tell too early a time."""
+
+
+@dataclass(slots=True)
+class _Open:
+    cause: Cause
+    from_utc: int
+    messages: int
+    resumed_at: int | None = None
+    played: bool = False
+    heard: bool = False
+    """Whether prints came since it began, though the stream may not have been whole."""
+    upto_utc: int = 0
+    """The latest of those since the last loss."""
+    later: int = 0
+    """Those since the stream is whole again; stale ones, from before the gap, do not count."""
+
+
+class GapWatch:
+    """At most one gap is open: what is lost before it ends belongs to it.
+
+    ``since`` is the time of the last print an earlier run stored, or that of its subscription when there was none; the
+    time since then is the first gap.
+    """
+
+    def __init__(self, since: int | None = None) -> None:
+        self._open = None if since is None else _Open(Cause.RESTARTED, since, 0)
+
+    @property
+    def since(self) -> int | None:
+        """Where the gap begins that is open; None when none is."""
+        return None if self._open is None else self._open.from_utc
+
+    def lost(self, cause: Cause, since: int, latest: int, *, messages: int = 0) -> None:
+        """The stream broke: ``since`` by this machine, ``latest`` the time of the last print (0 for none)."""
+        if self._open is None:
+            played = bool(latest) and plays_another_day(latest, since)
+            self._open = _Open(cause, latest if played else since, messages, played=played)
+        else:
+            self._open.messages += messages
+            self._open.resumed_at = None
+            self._open.upto_utc = self._open.later = 0
+
+    def resumed(self, at: int) -> None:
+        """The stream is whole again, at a time of this machine."""
+        if self._open is not None:
+            self._open.resumed_at = at
+
+    def heard(self, ts_utc: int, received_at: int) -> Gap | None:
+        """A print came: the gap that ends with it, if the stream was whole again."""
+        gap = self._open
+        if gap is None:
+            return None
+        gap.heard = True
+        gap.upto_utc = max(gap.upto_utc, ts_utc)
+        gap.played = plays_another_day(ts_utc, received_at)
+        if gap.played and gap.cause is Cause.RESTARTED and plays_another_day(gap.from_utc, ts_utc):
+            self._open = None  # it begins when an earlier run was subscribed, and had no print to tell the day played
+            return None
+        if gap.resumed_at is None:
+            return None
+        if not gap.played:
+            return self._close(gap.resumed_at)
+        gap.later += ts_utc > gap.from_utc
+        return self._close(gap.upto_utc) if gap.later == _BELIEVED else None
+
+    def finish(self, at: int) -> Gap | None:
+        """The work ends, at a time of this machine: the gap still open; a restart that heard nothing has none."""
+        gap = self._open
+        if gap is None or (gap.cause is Cause.RESTARTED and not gap.heard):
+            return None
+        if not gap.played:
+            return self._close(gap.resumed_at or at)
+        # How late it is in a played day only its prints tell: without any, or while the stream was not whole again, the
+        # rest of the day may be missing.
+        whole = gap.resumed_at is not None
+        return self._close((gap.upto_utc if whole else 0) or utc_of(et_of(gap.from_utc)[0], DAY - 1))
+
+    def _close(self, upto_utc: int) -> Gap:
+        assert self._open is not None
+        gap, self._open = self._open, None
+        return Gap(gap.cause, gap.from_utc, max(gap.from_utc, upto_utc), gap.messages)

@@ -1,0 +1,185 @@
+"""The door of the gRPC side: the same tokens, roles and limits as REST."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from phenix.engine.query.request import Refusal
+from phenix.server._pb import flow_pb2
+from phenix.server.auth import Access, Limits, role_of_call
+from phenix.server.errors import ERRORS
+from phenix.server.grpc.errors import abort
+from phenix.server.served import NONE, Served
+
+__all__ = ["Guard"]
+
+_FLOW: Final = f"{flow_pb2.DESCRIPTOR.services_by_name['FlowService'].full_name}/"
+_CODES: Final = {told: code.name for code in grpc.StatusCode if code.value[0] for told in (code, code.value[0])}
+"""What a call tells of its end: by ``abort`` a number, by ``abort_with_status`` what it was given."""
+
+
+class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc] # these packages ship no types
+    """Passes on what may pass."""
+
+    def __init__(self, access: Access, served: Served) -> None:
+        self._tokens = access.tokens
+        self._limits = access.limits
+        self._served = served
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        """The method's handler, asked only when the caller may."""
+        handler = await continuation(handler_call_details)
+        role = role_of_call(handler_call_details.method)
+        if handler is None:
+            self._served.calls[NONE, grpc.StatusCode.UNIMPLEMENTED.name] += 1
+            return handler
+        if role is None:
+            return _read_here(handler)
+        calls = _Calls(self._served, handler_call_details.method.removeprefix("/"))
+        name = ""
+        if self._tokens is not None:
+            found = self._tokens.check(_secret(handler_call_details.invocation_metadata), role)
+            if isinstance(found, Refusal):
+                calls.ended(ERRORS[found.code].grpc)
+                return _instead(handler, found)
+            name = found.name
+        return _limited(handler, name, self._limits, calls)
+
+
+class _Calls:
+    """Counts the calls of a method by how they end; ``kept`` for those that last, which are no requests for rows."""
+
+    def __init__(self, served: Served, method: str) -> None:
+        self._served = served
+        self._method = method
+        self._of_rows = method.startswith(_FLOW)
+
+    @contextmanager
+    def call(self, context: Any, *, kept: bool = False) -> Iterator[None]:
+        """A call, inside ``with``."""
+        begun, code = time.perf_counter(), "OK"
+        self._served.streams["grpc"] += kept
+        try:
+            yield
+        except (asyncio.CancelledError, GeneratorExit):
+            code = "CANCELLED"
+            raise
+        except BaseException:
+            code = _CODES.get(context.code(), "UNKNOWN")  # of an abort, which is an exception, too
+            raise
+        finally:
+            self._served.streams["grpc"] -= kept
+            took = None if kept or code == "CANCELLED" else (time.perf_counter() - begun) * 1000
+            self.ended(code, took)
+
+    def ended(self, code: str, took_ms: float | None = None) -> None:
+        """Count one that ended."""
+        self._served.calls[self._method, code] += 1
+        if self._of_rows:
+            self._served.read("grpc", self._method, took_ms, "" if code in ("OK", "CANCELLED") else code)
+
+
+def _read(handler: Any, data: bytes) -> Any:
+    """The message, or a Refusal; the library calls bytes that are none its own fault."""
+    try:
+        return handler.request_deserializer(data)
+    except DecodeError:
+        return Refusal("invalid_query", "The request is no message of this method.")
+
+
+def _read_here(handler: Any) -> grpc.RpcMethodHandler:
+    """The handler of the library's health, whose methods are coroutines, with messages read by us."""
+    make = grpc.unary_unary_rpc_method_handler if handler.unary_unary else grpc.unary_stream_rpc_method_handler
+
+    async def answer(data: bytes, context: Any) -> Any:
+        request = _read(handler, data)
+        if isinstance(request, Refusal):
+            return await abort(context, request)
+        return await (handler.unary_unary or handler.unary_stream)(request, context)
+
+    return make(answer, None, handler.response_serializer)
+
+
+def _limited(handler: Any, name: str, limits: Limits, calls: _Calls) -> grpc.RpcMethodHandler:
+    """The handler within limits."""
+
+    async def ask(data: bytes, context: Any) -> Any:
+        with calls.call(context):
+            refusal = limits.ask(name or _host(context.peer()))
+            request = refusal or _read(handler, data)
+            if isinstance(request, Refusal):
+                return await abort(context, request)
+            return await handler.unary_unary(request, context)
+
+    async def follow(data: bytes, context: Any) -> AsyncIterator[Any]:
+        who = name or _host(context.peer())
+        with calls.call(context, kept=True):
+            request = limits.ask(who) or _read(handler, data)
+            refusal = request if isinstance(request, Refusal) else limits.enter(who)
+            if refusal is not None:
+                await abort(context, refusal)
+            try:
+                async for answer in handler.unary_stream(request, context):
+                    yield answer
+            finally:
+                limits.leave(who)
+
+    async def converse(sent: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
+        async def requests() -> AsyncIterator[Any]:
+            async for data in sent:
+                request = limits.ask(name or _host(context.peer())) or _read(handler, data)
+                if isinstance(request, Refusal):
+                    await abort(context, request)
+                yield request
+
+        with calls.call(context):
+            async for answer in handler.stream_stream(requests(), context):
+                yield answer
+
+    if handler.unary_unary:
+        return grpc.unary_unary_rpc_method_handler(ask, None, handler.response_serializer)
+    if handler.unary_stream:
+        return grpc.unary_stream_rpc_method_handler(follow, None, handler.response_serializer)
+    return grpc.stream_stream_rpc_method_handler(converse, None, handler.response_serializer)
+
+
+def _instead(handler: Any, refusal: Refusal) -> grpc.RpcMethodHandler:
+    async def refuse(_request: Any, context: Any) -> Any:
+        await abort(context, refusal)
+
+    async def refuse_stream(_request: Any, context: Any) -> AsyncIterator[Any]:
+        await abort(context, refusal)
+        yield  # type: ignore[unreachable] # what makes it a stream
+
+    kinds = {
+        (False, False): (grpc.unary_unary_rpc_method_handler, refuse),
+        (False, True): (grpc.unary_stream_rpc_method_handler, refuse_stream),
+        (True, False): (grpc.stream_unary_rpc_method_handler, refuse),
+        (True, True): (grpc.stream_stream_rpc_method_handler, refuse_stream),
+    }
+    make, behave = kinds[bool(handler.request_streaming), bool(handler.response_streaming)]
+    return make(behave, handler.request_deserializer, handler.response_serializer)
+
+
+def _secret(metadata: Any) -> str:
+    for key, value in metadata or ():
+        if key == "authorization":
+            kind, _, secret = str(value).partition(" ")
+            return secret.strip() if kind.lower() == "bearer" else ""
+    return ""
+
+
+def _host(peer: str) -> str:
+    """``ipv4:127.0.0.1:51234`` without the port."""
+    return peer.rpartition(":")[0]

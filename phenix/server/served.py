@@ -1,0 +1,42 @@
+"""What both gateways count of what they served."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Final
+
+from phenix.engine.durations import Durations
+
+__all__ = ["NONE", "Served"]
+
+NONE: Final = "none"
+"""In place of a name that is not ours: what a client sent never becomes a label."""
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+class Served:
+    """Counts of one process; everything here happens on the loop."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[str, str, str]] = Counter()
+        """Route, method, status."""
+        self.calls: Counter[tuple[str, str]] = Counter()
+        """gRPC method, code."""
+        self.reads: defaultdict[tuple[str, str], Durations] = defaultdict(Durations)
+        """Of what reads rows: protocol, route."""
+        self.refused: Counter[tuple[str, str]] = Counter()
+        """Of what reads rows: protocol, status or code."""
+        self.plans: Counter[str] = Counter()
+        self.streams: Counter[str] = Counter({"sse": 0, "grpc": 0})
+        """Open now, by protocol."""
+
+    def request(self, route: str, method: str, status: int) -> None:
+        """Count a request; status 0 for one that was not answered."""
+        self.requests[route, method if method in _METHODS else NONE, str(status or NONE)] += 1
+
+    def read(self, protocol: str, route: str, took_ms: float | None, refused: str = "") -> None:
+        """Count a request for rows; ``refused`` is the status or code of one that was, None the time of a stream."""
+        if refused:
+            self.refused[protocol, refused] += 1
+        if took_ms is not None:
+            self.reads[protocol, route].add(took_ms)

@@ -1,0 +1,271 @@
+"""Clients that leave: their statement is stopped and its reader is free, long before it would have ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from phenix.engine.bundle import Bundle
+from phenix.engine.enrich.calendar import Calendar
+from phenix.engine.live.index import LiveIndex
+from phenix.engine.live.search import Search
+from phenix.engine.log import Log
+from phenix.engine.query.page import compile_filter
+from phenix.engine.store.base import Reader, StoreTimeout
+from phenix.engine.store.sqlite import open_reader
+from phenix.engine.store.sqlite_saved import open_saved
+from phenix.server import process
+from phenix.server._pb import flow_pb2, flow_pb2_grpc, rules_pb2, rules_pb2_grpc
+from phenix.server.auth import Access, Limits
+from phenix.server.editor import Editor
+from phenix.server.process import Addresses
+from phenix.server.readers import Readers
+from phenix.server.saved import SavedQueries
+from phenix.server.service import FlowService
+from phenix.server.status import Gauge
+from tests.dsl.corpus import HOSTILE
+from tests.server.rows import Store
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
+HEAVY = "HEAVY"
+LONG_S = 3_600.0
+PATIENCE_S = 60.0
+
+
+class Served:
+    """A server on real sockets with one reader for queries; a query for the symbol HEAVY is a statement without end."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.loop = asyncio.get_running_loop()
+        self.begun: asyncio.Queue[str] = asyncio.Queue()
+        self.addresses: Addresses
+
+    def open(self) -> Reader:
+        reader: Any = open_reader(self.store.path)
+        execute = reader.execute
+
+        def watched(sql: str, params: Sequence[Any] = (), **limits: Any) -> Any:
+            if HEAVY not in params:
+                return execute(sql, params, **limits)
+            self.loop.call_soon_threadsafe(self.begun.put_nowait, sql)
+            return execute(ENDLESS, (), **limits)
+
+        reader.execute = watched
+        return reader  # type: ignore[no-any-return]
+
+    def editor(self) -> Editor:
+        """One whose lints may take an hour, and that tells when it begins with those of a file."""
+        editor: Any = Editor(LONG_S)
+        check_rules = editor._check_rules
+
+        def watched(*args: Any) -> Any:
+            self.loop.call_soon_threadsafe(self.begun.put_nowait, "lints")
+            return check_rules(*args)
+
+        editor._check_rules = watched
+        return editor  # type: ignore[no-any-return]
+
+    async def ask(self, request: str) -> asyncio.StreamWriter:
+        """Send a request on a socket of its own, and do not wait for what it answers."""
+        _, writer = await asyncio.open_connection("127.0.0.1", self.addresses.port)
+        writer.write(request.encode())
+        return writer
+
+    async def light(self) -> int:
+        """A request that every reader answers."""
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+            return (await client.get(f"http://127.0.0.1:{self.addresses.port}/api/flow?limit=1")).status_code
+
+
+@asynccontextmanager
+async def served(store: Store) -> AsyncIterator[Served]:
+    made = Served(store)
+    queries, replays = Readers(made.open, 1), Readers(partial(open_reader, store.path), 1)
+    kept = store.path.with_name("saved.sqlite")
+    files = [Readers(partial(open_saved, kept, writing=writing), 1) for writing in (True, False)]
+    service = FlowService(
+        queries, replays, Readers(partial(open_reader, store.path), 1),
+        Log(partial(open_reader, store.path), replays.run), LiveIndex(), store.bundle, SavedQueries(*files, queries),
+        made.editor(), Gauge(Calendar.packaged(), time.time), timeout_s=LONG_S, progress_s=60,
+    )  # fmt: skip
+    sock, ready = process.listen("127.0.0.1", 0), asyncio.Event()
+
+    def tell(addresses: Addresses) -> None:
+        made.addresses = addresses
+        ready.set()
+
+    serving = asyncio.create_task(process.serve(service, Access(None, Limits(0, 0)), "127.0.0.1", sock, 0, tell))
+    await ready.wait()
+    try:
+        yield made
+    finally:
+        signal.raise_signal(signal.SIGTERM)
+        await serving
+
+
+def _get(path: str) -> str:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def _post(path: str, body: str) -> str:
+    kind = "Content-Type: application/json\r\n"
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{kind}Content-Length: {len(body)}\r\n\r\n{body}"
+
+
+REQUESTS = (
+    _get(f"/api/flow/historical?symbol={HEAVY}"),
+    _get(f"/api/flow/summary?sessions=2&symbol={HEAVY}"),
+    _get(f"/api/flow/stream?sessions=2&symbol={HEAVY}"),
+    _post("/api/dsl/estimate", f'{{"text": "symbol = {HEAVY}", "sessions": 2}}'),
+)
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=("page", "sums", "stream", "estimate"))
+def test_a_closed_connection_frees_the_reader(store: Store, request_: str) -> None:
+    async def scenario() -> None:
+        store.add(3)
+        store.add(3, session_date=20260917)
+        async with served(store) as server:
+            leaving = await server.ask(request_)
+            await server.begun.get()
+            other = asyncio.create_task(server.light())  # the only reader is taken
+            behind = await server.ask(request_)  # leaves before its turn
+            behind.transport.abort()
+            assert not other.done()
+            leaving.close()
+            assert await other == 200
+            assert await server.light() == 200
+            assert server.begun.empty()
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_call_frees_the_reader(store: Store) -> None:
+    async def scenario() -> None:
+        store.add(3)
+        store.add(3, session_date=20260917)
+        wanted = {"where": f"symbol = {HEAVY}", "parameters": {"sessions": "2"}}
+        async with (
+            served(store) as server,
+            grpc.aio.insecure_channel(f"127.0.0.1:{server.addresses.grpc_port}") as channel,
+        ):
+            stub = flow_pb2_grpc.FlowServiceStub(channel)  # type: ignore[no-untyped-call]
+            unary = stub.Query(flow_pb2.QueryRequest(filter=wanted))
+            await server.begun.get()
+            other = asyncio.create_task(server.light())
+            unary.cancel()
+            assert await other == 200
+            stream = stub.Export(flow_pb2.ExportRequest(filter=wanted))
+            reading = asyncio.ensure_future(stream.read())
+            await server.begun.get()
+            stream.cancel()
+            assert await server.light() == 200
+            await asyncio.gather(reading, return_exceptions=True)
+
+    asyncio.run(scenario())
+
+
+def test_lints_end_when_who_asked_has_left(store: Store) -> None:
+    async def scenario() -> None:
+        hostile, small = ({"text": text, "kind": "file"} for text in (HOSTILE, 'chip x = dte < 3 doc "X."'))
+        async with (
+            served(store) as server,
+            grpc.aio.insecure_channel(f"127.0.0.1:{server.addresses.grpc_port}") as channel,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.addresses.port}", timeout=PATIENCE_S) as client,
+        ):
+            stub = rules_pb2_grpc.RuleServiceStub(channel)  # type: ignore[no-untyped-call]
+            request = rules_pb2.CheckRequest(text=HOSTILE, kind=rules_pb2.TEXT_KIND_FILE)
+            for over_rest in (True, False):
+                if over_rest:
+                    connections = [await server.ask(_post("/api/dsl/check", json.dumps(hostile))) for _ in range(2)]
+                else:
+                    calls = [stub.Check(request) for _ in range(2)]
+                assert [await server.begun.get() for _ in range(2)] == ["lints", "lints"]  # both threads are taken
+                other = asyncio.create_task(client.post("/api/dsl/check", json=small))
+                for one in connections if over_rest else calls:
+                    one.close() if over_rest else one.cancel()
+                assert (await other).json()["data"]["complete"] is True
+                await server.begun.get()  # of the small one
+
+    asyncio.run(scenario())
+
+
+def test_what_changes_something_is_not_stopped_by_a_client_that_leaves(store: Store) -> None:
+    async def scenario() -> None:
+        store.add(3)
+        store.add(3, session_date=20260917)
+        async with served(store) as server:
+            heavy = await server.ask(REQUESTS[0])
+            await server.begun.get()
+            # Its rules are read with the reader that is taken: it waits there when its client leaves.
+            saving = await server.ask(_post("/api/flow/presets", '{"name": "mine", "payload": {"symbol": "SPY"}}'))
+            async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+                address = f"http://127.0.0.1:{server.addresses.port}"
+                for _ in range(3):  # asked later, it is answered later than that began to wait
+                    await client.get(f"{address}/health")
+                saving.close()
+                await client.get(f"{address}/health")
+                heavy.close()
+                while not (found := (await client.get(f"{address}/api/flow/presets")).json()["data"]):
+                    pass
+            assert [entry["name"] for entry in found] == ["mine"]
+
+    asyncio.run(scenario())
+
+
+def test_a_search_in_memory_ends_between_two_blocks(store: Store, bundle: Bundle) -> None:
+    rows = [list(row) for row in store.add(400)]
+    live = LiveIndex(room=50)
+    with open_reader(store.path) as reader:
+        live.follow(reader)
+    predicate = compile_filter((("where", "size > 0"),), bundle)
+    assert not isinstance(predicate, tuple)
+    asked = 0
+
+    def unwanted() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 3
+
+    search = Search(predicate, live.snapshot(), rows[-1][0], cancelled=True, unwanted=unwanted)  # type: ignore[arg-type]
+    with pytest.raises(StoreTimeout):
+        search.count()
+    assert search.looked_at == 150
+
+
+def test_a_read_that_is_cancelled_before_its_turn_is_never_begun(store: Store) -> None:
+    async def scenario() -> list[str]:
+        readers, begun, held = Readers(partial(open_reader, store.path), 1), threading.Event(), threading.Event()
+        done: list[str] = []
+
+        def first(_: Reader) -> None:
+            begun.set()
+            held.wait(PATIENCE_S)
+            done.append("first")
+
+        running = asyncio.create_task(readers.run(first))
+        await asyncio.to_thread(begun.wait, PATIENCE_S)
+        waiting = asyncio.create_task(readers.run(lambda _: done.append("second")))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        held.set()
+        await running
+        await readers.run(lambda _: done.append("third"))
+        await asyncio.to_thread(readers.close)
+        return done
+
+    assert asyncio.run(scenario()) == ["first", "third"]
