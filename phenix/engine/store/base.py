@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from phenix.engine.feed import Feed
 from phenix.engine.flow import Row
+from phenix.engine.store.shadow import Candidate, Comparison
 
 __all__ = [
     "ENRICHED_STREAM",
@@ -372,6 +373,10 @@ class Writer(Protocol):
         """Keep what the feed is like now, in place of what it was."""
         ...
 
+    def put_comparisons(self, candidate: Candidate, upto_seq: int, found: Sequence[Comparison]) -> None:
+        """Store what is compared up to a seq; nothing once another candidate was named, or this one anew."""
+        ...
+
     def put_rule_version(self, version: RuleVersion, *, activate: bool = False, now_utc: int = 0) -> None:
         """Keep a rule version; with ``activate`` it becomes the active one from the next enriched row on."""
         ...
@@ -382,16 +387,11 @@ class Writer(Protocol):
 
 
 def sqlite_path(url: str) -> Path:
-    """The file of a store address such as ``sqlite:data/phenixflow.sqlite``.
-
-    Raises StoreError for any other address.
-    """
+    """The file of a store address such as ``sqlite:data/phenixflow.sqlite``; raises StoreError for any other."""
     scheme, colon, rest = url.partition(":")
     if not colon or scheme.lower() != "sqlite":
-        raise StoreError(
-            Problem.ADDRESS,
-            f"store address {url!r} is not understood: write sqlite:PATH, as in sqlite:data/flow.sqlite",
-        )
+        wish = "write sqlite:PATH, as in sqlite:data/flow.sqlite"
+        raise StoreError(Problem.ADDRESS, f"store address {url!r} is not understood: {wish}")
     path = rest.removeprefix("//")
     if not path or "\0" in path:
         raise StoreError(Problem.ADDRESS, f"store address {url!r} names no file: write sqlite:PATH")

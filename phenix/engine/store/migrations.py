@@ -18,6 +18,7 @@ from phenix.engine.store.schema import (
     INDEXES,
     LEAVING,
     RAW_TABLE,
+    SHADOW,
     TABLES,
     column,
     column_sql,
@@ -76,11 +77,17 @@ def _feed(connection: Connection) -> None:
     connection.execute(FEED)
 
 
+def _shadow(connection: Connection) -> None:
+    for statement in SHADOW:
+        connection.execute(statement)
+
+
 MIGRATIONS: Final = (
     Migration(1, "tables and indexes", _create),
     Migration(2, "gaps of the stream", _gaps),
     Migration(3, "a session that leaves, letters read again", _leaving),
     Migration(4, "what the terminal's feed is like", _feed),
+    Migration(5, "a rule version in shadow", _shadow),
 )
 
 LATEST: Final = MIGRATIONS[-1].version

@@ -26,6 +26,7 @@ __all__ = [
     "SELECT_RAW",
     "SELECT_SESSION",
     "SELECT_STORED",
+    "SHADOW",
     "STAYING",
     "TABLES",
     "column",
@@ -92,6 +93,18 @@ LEAVING: Final = """CREATE TABLE IF NOT EXISTS session_leaving (
         from_utc INTEGER NOT NULL, upto_utc INTEGER NOT NULL,
         from_wall INTEGER NOT NULL, upto_wall INTEGER NOT NULL) STRICT"""
 
+# The rule version in shadow, and what its comparisons have counted: see :mod:`phenix.engine.store.shadow`.
+SHADOW: Final = (
+    """CREATE TABLE IF NOT EXISTS shadow_candidate (
+        id INTEGER PRIMARY KEY CHECK (id = 1), version_id TEXT NOT NULL, since_utc INTEGER NOT NULL,
+        after_seq INTEGER NOT NULL, counted_seq INTEGER NOT NULL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS shadow_comparisons (
+        session_date INTEGER NOT NULL, active_version TEXT NOT NULL, candidate_version TEXT NOT NULL,
+        upto_seq INTEGER NOT NULL, rows INTEGER NOT NULL, missed INTEGER NOT NULL, origin TEXT NOT NULL,
+        counts_json TEXT NOT NULL, begun_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+        PRIMARY KEY (session_date, active_version, candidate_version)) STRICT, WITHOUT ROWID""",
+)
+
 TABLES: Final = (
     # Beside the row: the terminal's own words for it (null for a file, which is still there), and how far the
     # stream had come in the transaction that stored it.
@@ -130,6 +143,7 @@ TABLES: Final = (
     GAPS,
     LEAVING,
     FEED,
+    *SHADOW,
 )
 
 INDEXES: Final = (

@@ -16,6 +16,7 @@ from phenix.engine.feed import Feed
 from phenix.engine.flow import INDEX
 from phenix.engine.store.base import ENRICHED_STREAM, SNIPPET_BYTES, Appended, Batch, RuleVersion
 from phenix.engine.store.schema import ENRICHED_TABLE, INSERT_ENRICHED, INSERT_RAW, RAW_TABLE
+from phenix.engine.store.shadow import PUT_COMPARISON, Candidate, Comparison
 from phenix.engine.store.sqlite_guard import guarded, transaction
 from phenix.engine.store.sqlite_reader import SqliteReader
 
@@ -141,6 +142,14 @@ class SqliteWriter:
         """Keep what the feed is like now, in place of what it was."""
         with guarded(self._path), transaction(self._connection):
             self._connection.execute(_PUT_FEED, astuple(feed))
+
+    def put_comparisons(self, candidate: Candidate, upto_seq: int, found: Sequence[Comparison]) -> None:
+        """Store what is compared up to a seq; nothing once another candidate was named, or this one anew."""
+        sql = "UPDATE shadow_candidate SET counted_seq = ? WHERE version_id = ? AND since_utc = ?"
+        with guarded(self._path), transaction(self._connection):
+            self._connection.execute(sql, (upto_seq, candidate.version_id, candidate.since_utc))
+            if self._connection.changes():
+                self._connection.executemany(PUT_COMPARISON, map(astuple, found))
 
     def put_rule_version(self, version: RuleVersion, *, activate: bool = False, now_utc: int = 0) -> None:
         """Keep a rule version; with ``activate`` it becomes the active one from the next enriched row on.
