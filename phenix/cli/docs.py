@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os.path
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "docs",
         help="write the reference pages generated from the program's own tables",
-        description="Write the reference pages generated from the program's own tables.",
+        description="Write the reference pages generated from the program's own tables, and the sample settings in the "
+        "folder deploy beside theirs.",
     )
     command.add_argument(
         "--out", type=Path, default=Path("docs"), metavar="DIR", help="folder of the pages (%(default)s)"
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     stale: list[Path] = []
     written = pages(args.parser)
     for name, write in written.items():
-        path: Path = args.out / name
+        path = Path(os.path.normpath(args.out / name))
         text = write()
         try:
             if not args.check:
@@ -325,15 +327,17 @@ def _preflight() -> str:
 
 
 def pages(top: argparse.ArgumentParser) -> dict[str, Callable[[], str]]:
-    """Page name to the function that writes it; ``top`` is the whole command line."""
+    """The path of each page from their folder to the function that writes it; ``top`` is the whole command line."""
     from phenix.cli.codes import code_index, code_page
     from phenix.cli.language import language_page
+    from phenix.cli.sample import sample_settings
     from phenix.cli.saving import saved_page
     from phenix.dsl.codes import CODES, slug
 
     codes = {f"diagnostics/{slug(one)}.md": partial(code_page, one) for one in CODES.values()}
     return {
         **codes,
+        "../deploy/phenix.toml": sample_settings,
         "chips.md": _chips,
         "commands.md": lambda: _commands(top),
         "diagnostics/README.md": code_index,

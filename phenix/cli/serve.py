@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from phenix.cli.command import CLEAN, CommandError, port
+from phenix.cli.notify import notify
 
 if TYPE_CHECKING:
     import socket
@@ -90,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
 def _ready(scheme: str, found: Addresses) -> None:
     host = f"[{found.host}]" if ":" in found.host else found.host
     print(f"phenix serve: ready at {scheme}://{host}:{found.port}/ and gRPC {host}:{found.grpc_port}", flush=True)
+    notify("READY=1")
 
 
 def _listen(what: str, host: str, port: int, option: str) -> socket.socket:

@@ -23,7 +23,9 @@ def test_the_committed_pages_are_current(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_written_folder_is_current_until_a_page_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "new" / "docs"
     assert main(["docs", "--out", str(out)]) == 0
-    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.md")) == sorted(PAGES)
+    beside = "../deploy/phenix.toml"
+    assert (out / beside).is_file()
+    assert sorted([beside, *(p.relative_to(out).as_posix() for p in out.rglob("*.md"))]) == sorted(PAGES)
     assert main(["docs", "--check", "--out", str(out)]) == 0
     page = out / "settings.md"
     page.write_text(page.read_text("utf-8").replace("8600", "8601"), "utf-8")
