@@ -202,7 +202,7 @@ def recorder(writer: Writer) -> Recorder:
 
     bundle = active_bundle(writer)
     enricher = Enricher(Calendar.packaged(), Tagging(bundle), writer.reads.session_raw, now_utc)
-    return Recorder(writer, enricher, {chip.bit: chip.id for chip in bundle.chips})
+    return Recorder(writer, enricher, {chip.bit: chip.id for chip in bundle.chips}, bundle.version)
 
 
 def redrive(store: str, *, reason: str = "") -> Redriven:

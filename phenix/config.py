@@ -31,6 +31,8 @@ class Settings:
     """The values every part is built from, one attribute per row of :data:`SETTINGS`."""
 
     config: Path | None
+    log_format: str
+    log_level: str
     store: str
     universe: Path | None
     ingest_symbols: tuple[str, ...]
@@ -128,6 +130,15 @@ def _symbols(text: str) -> tuple[str, ...]:
     raise ValueError("symbols separated by commas, such as SPY,QQQ")
 
 
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text in words:
+            return text
+        raise ValueError(" or ".join(word for word in words if word))
+
+    return parse
+
+
 def _host(text: str) -> str:
     if text and text.isprintable() and not set(text) & set(" /@"):
         return text
@@ -138,6 +149,12 @@ _PORT = _integer(0, 65535)
 
 SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("PHENIX_CONFIG", "config", "", _optional(Path), "TOML file with any of these names as top-level keys."),
+    Setting("PHENIX_LOG_FORMAT", "log_format", "auto", _one_of("auto", "json", "pretty"),
+            "How log lines look on standard error: an object of JSON each, or pretty for people; auto is pretty on a "
+            "terminal and JSON elsewhere. docs/logs.md has what they hold."),
+    Setting("PHENIX_LOG_LEVEL", "log_level", "", _one_of("", "debug", "info", "warning", "error"),
+            "Least level of a log line; empty: info for `phenix ingest` and `serve`, warning for other commands. What "
+            "is asked for all day (health, metrics, files of the page) is debug."),
     Setting("PHENIX_STORE", "store", "sqlite:data/phenixflow.sqlite", _store,
             "The store that ingest writes and serve reads."),
     Setting("PHENIX_UNIVERSE", "universe", "", _optional(Path),

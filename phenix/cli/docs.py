@@ -187,6 +187,24 @@ def _parameters() -> str:
     )
 
 
+# -- logs
+
+
+def _logs() -> str:
+    from phenix.engine.logs import FIELDS
+
+    return page(
+        "Log lines",
+        "Every command writes its log to standard error, in the form that `PHENIX_LOG_FORMAT` names, from the level of "
+        "`PHENIX_LOG_LEVEL` on ([settings](settings.md)). A line of JSON is one object; what does not apply is not "
+        "there. Nothing of a query is logged, and tokens, passwords, queries of URLs and paths of URLs of other "
+        "machines are taken out of every line.",
+        table(("Member", "What"), [(code(name), said) for name, said in FIELDS.items()]),
+        "`phenix serve` has a line for each request and call when it ended: `error` from status 500, and for the codes "
+        "of gRPC that mean the same; `debug` for health, readiness, metrics and the page's own files; else `info`.",
+    )
+
+
 # -- metrics
 
 
@@ -343,6 +361,7 @@ def pages(top: argparse.ArgumentParser) -> dict[str, Callable[[], str]]:
         "diagnostics/README.md": code_index,
         "fields.md": _fields,
         "language.md": language_page,
+        "logs.md": _logs,
         "metrics.md": _metrics,
         "parameters.md": _parameters,
         "preflight.md": _preflight,

@@ -64,7 +64,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--metrics-port", type=port, metavar="PORT",
         help="port of this machine for /metrics and /health; 0 takes a free one and logs it (PHENIX_METRICS_PORT)",
     )  # fmt: skip
-    live.set_defaults(run=run_ingest)
+    live.set_defaults(run=run_ingest, serves=True)
 
     actions = live.add_subparsers(title="dead letters", metavar="ACTION")
     redrive = actions.add_parser(
@@ -73,13 +73,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Read dead letters again, as a later version may understand what an earlier one refused. What "
         "becomes a row is stored once and its letter marked, in one transaction; the others stay, and exit is 1.",
     )
-    redrive.set_defaults(run=_redrive)
+    redrive.set_defaults(run=_redrive, serves=False)
     letters = actions.add_parser(
         "letters",
         help="list the dead letters",
         description="List the dead letters, oldest first: when, where, why, and the record as it came.",
     )
-    letters.set_defaults(run=_letters)
+    letters.set_defaults(run=_letters, serves=False)
     for action in (redrive, letters):
         action.add_argument("--reason", default="", metavar="CODE", help="only letters of this reason")
         action.add_argument("--store", default=argparse.SUPPRESS, metavar="URL", help="the store (PHENIX_STORE)")
@@ -141,11 +141,12 @@ def run_ingest(args: argparse.Namespace) -> int:
     from phenix.ingest.terminal.client import TerminalError
     from phenix.ingest.universe import UniverseError, load_universe
 
-    _log_to_stderr()
     try:
         load_universe(args.settings.ingest_symbols, args.settings.universe)
         with app.open_writer(args.settings.store if args.store is None else args.store) as writer:
-            figures = asyncio.run(_ingest(args, app.recorder(writer)))
+            recorder = app.recorder(writer)
+            args.logs.about = lambda: {"rule_version": recorder.rule_version, "watermark": recorder.watermark}
+            figures = asyncio.run(_ingest(args, recorder))
     except (StoreError, TerminalError, UniverseError, app.RulesError) as error:
         raise CommandError(str(error)) from error
     print(
@@ -259,28 +260,6 @@ def _letters(args: argparse.Namespace) -> int:
                 shown = f"{number:>6}  {at}  {letter.place or letter.stream}  {letter.reason}: {letter.detail}"
                 print(json.dumps(line) if args.json else f"{shown}\n        {json.dumps(record)}")
     return CLEAN
-
-
-def _log_to_stderr() -> None:
-    import logging
-
-    class Lines(logging.Formatter):
-        """One JSON object a line."""
-
-        def format(self, record: logging.LogRecord) -> str:
-            import json
-
-            at = f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}"
-            line = {"at": at, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
-            if record.exc_info:
-                line["error"] = self.formatException(record.exc_info)
-            return json.dumps(line)
-
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines())
-    logger = logging.getLogger("phenix")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
 
 
 class _Progress(Line):

@@ -9,10 +9,12 @@ the function, so that any command starts fast.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 from phenix import __version__
@@ -38,6 +40,7 @@ from phenix.cli import (
 )
 from phenix.cli.command import UNUSABLE, CommandError
 from phenix.config import SettingsError, load
+from phenix.engine import logs
 
 __all__ = ["GROUPS", "main", "parser"]
 
@@ -86,7 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.parser = top
     try:
         args.settings = load(os.environ)
-        code: int = args.run(args)
+        with _logs(args) as args.logs:
+            code: int = args.run(args)
         sys.stdout.flush()
     except CommandError as error:
         return _refuse(str(error), error.code)
@@ -99,14 +103,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output left, as `head` does; the interpreter must not flush into it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001 - the outermost frame: a crash must not exit with 1, which means findings
+    except Exception as error:  # the outermost frame: a crash must not exit with 1, which means findings
         from phenix.engine.store.base import StoreError
 
         if isinstance(error, StoreError):
             return _refuse(str(error))
-        traceback.print_exc()
+        if not getattr(args, "serves", False):
+            traceback.print_exc()
+            return UNUSABLE
+        with _logs(args):
+            logging.getLogger("phenix").critical("crashed", exc_info=True)
         return UNUSABLE
     return code
+
+
+def _logs(args: argparse.Namespace) -> AbstractContextManager[logs.Logs]:
+    """The log lines of a command, on standard error."""
+    form, level = args.settings.log_format, args.settings.log_level
+    if form == "auto":
+        form = "pretty" if sys.stderr.isatty() else "json"
+    if not level:
+        level = "info" if getattr(args, "serves", False) else "warning"
+    return logs.kept(logs.Form(form), level, sys.stderr)
 
 
 def _refuse(message: str, code: int = UNUSABLE) -> int:

@@ -38,7 +38,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--heartbeat", type=_heartbeat, default=5.0, metavar="SECONDS", help="longest silence of a stream (default: 5)"
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, serves=True)
 
 
 def _heartbeat(text: str) -> float:
@@ -79,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
         with _listen("", host, rest_port, "--port") as sock:
             _listen("gRPC ", host, grpc_port, "--grpc-port").close()  # said better here than by the gRPC library
             service = app.service(store, progress_s=args.heartbeat, sealed=settings.sealed_sessions)
+            args.logs.about = lambda: {"rule_version": service.rules.bundle.version, "watermark": service.log.position}
             ready = partial(_ready, "http" if access.tls is None else "https")
             asyncio.run(process.serve(service, access, host, sock, grpc_port, ready))
     except StoreError as error:

@@ -47,10 +47,17 @@ class Recorded:
 
 
 class Recorder:
-    """The way into the store for import and worker alike; ``chips`` are the ids of what the enricher tags, by bit."""
+    """The way into the store for import and worker alike; ``chips`` are the ids of what the enricher tags, by bit.
 
-    def __init__(self, writer: Writer, enricher: Enriching, chips: Mapping[int, str] | None = None) -> None:
+    ``rule_version`` is what it tags by, ``watermark`` the last seq that is enriched.
+    """
+
+    def __init__(
+        self, writer: Writer, enricher: Enriching, chips: Mapping[int, str] | None = None, rule_version: str = ""
+    ) -> None:
         self.chips = chips or {}
+        self.rule_version = rule_version
+        self.watermark = writer.reads.watermark()
         self._writer = writer
         self._enricher = enricher
         self._failed: BaseException | None = None
@@ -127,6 +134,7 @@ class Recorder:
                 enriched.contract_stats,
                 enriched.symbol_stats,
             )
+        self.watermark = rows[-1][0]
         for chips, count in Counter(enriched.columns[_CHIPS]).items():
             while chips:
                 self.hits[chips.bit_length() - 1] += count

@@ -204,6 +204,7 @@ class Worker:
         for error in ended:
             if isinstance(error, Exception):
                 raise error
+        log.info("ended: %s prints stored since the start", self.figures.stored + self.figures.recovered)
         return self.figures
 
     def _begin(self, name: str, work: Coroutine[None, None, None]) -> None:

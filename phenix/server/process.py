@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ __all__ = ["Addresses", "listen", "serve"]
 
 _GRACE_S: Final = 2.0
 _BACKLOG: Final = 2048
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,11 @@ async def serve(
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         with _signals(stop):
             ready(Addresses(host, sock.getsockname()[1], port))
+            _logger.info("serving on port %s, gRPC on port %s", sock.getsockname()[1], port)
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
+            _logger.info("ending: streams are told a seq to resume from, calls under way have %g s", _GRACE_S)
             await service.log.close()
             server.should_exit = True
             await asyncio.gather(serving, finish(calls, healthy, _GRACE_S))

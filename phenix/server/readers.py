@@ -7,6 +7,7 @@ failed under it.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +43,9 @@ class Readers(Generic[_R]):
         """
         left = threading.Event()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, read, left)
+            # In the context of who asks, so that what a read says to the log bears the request.
+            run = contextvars.copy_context().run
+            return await asyncio.get_running_loop().run_in_executor(self._pool, run, self._run, read, left)
         except asyncio.CancelledError:
             left.set()
             raise

@@ -30,9 +30,11 @@ class Served:
         self.streams: Counter[str] = Counter({"sse": 0, "grpc": 0})
         """Open now, by protocol."""
 
-    def request(self, route: str, method: str, status: int) -> None:
-        """Count a request; status 0 for one that was not answered."""
-        self.requests[route, method if method in _METHODS else NONE, str(status or NONE)] += 1
+    def request(self, route: str, method: str, status: int) -> tuple[str, str]:
+        """Count a request; status 0 for one that was not answered. Method and status as they were counted."""
+        told = method if method in _METHODS else NONE, str(status or NONE)
+        self.requests[route, *told] += 1
+        return told
 
     def read(self, protocol: str, route: str, took_ms: float | None, refused: str = "") -> None:
         """Count a request for rows; ``refused`` is the status or code of one that was, None the time of a stream."""

@@ -18,6 +18,7 @@ from phenix.engine.encode import row_key
 from phenix.engine.flow import INDEX, Row
 from phenix.engine.live.index import LiveIndex
 from phenix.engine.log import Log
+from phenix.engine.logs import note
 from phenix.engine.query.behind import waiting_row
 from phenix.engine.query.estimate import Estimate, fetch_estimate
 from phenix.engine.query.page import Page, compile_filter, fetch_page
@@ -382,6 +383,7 @@ class FlowService:
         active = found[0][0] if found else ""
         if active != self._rules.stored:
             self._rules = self._load(reader, active)
+        note(rule_version=self._rules.bundle.version)
         return self._rules
 
     def _load(self, reader: Reader, active: str) -> Rules:

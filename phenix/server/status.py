@@ -9,6 +9,7 @@ from typing import Final
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.feed import Feed
 from phenix.engine.flow import INDEX
+from phenix.engine.logs import note
 from phenix.engine.store.base import Reader
 
 __all__ = [
@@ -67,6 +68,7 @@ class Gauge:
         """The state now. Raises StoreError."""
         now = self._clock()
         watermark, raw = reader.watermark(), reader.raw_watermark()
+        note(watermark=watermark)
         waiting = reader.raw_rows(watermark, 1) if raw > watermark else []
         lag = max(0.0, now - waiting[0][_INGESTED] / 1000) if waiting else 0.0
         late = (LAG,) if lag > LAG_THRESHOLD_S else ()

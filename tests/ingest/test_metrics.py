@@ -24,8 +24,8 @@ PRINTS = 1_000
 FAULTS = ["broken_frames:after=100,count=3", "abrupt_close:after=300,count=1"]
 
 
-async def _ingesting(folder: Path, done: Callable[[Series], bool], *faults: str) -> tuple[Series, str]:
-    """What a process tells once ``done`` of it, and its /health."""
+async def _ingesting(folder: Path, done: Callable[[Series], bool], *faults: str) -> tuple[Series, str, list[Any]]:
+    """What a process tells once ``done`` of it, its /health, and its log lines."""
     sources = day_sources(folder, PRINTS)
     tape = app.tape(sources.trades, sources.open_interest, sources.underlying)
     play: dict[str, Any] = {"speed": 0.0, "stocks": "standard", "settle_s": 0.1, "faults": faults}
@@ -39,9 +39,10 @@ async def _ingesting(folder: Path, done: Callable[[Series], bool], *faults: str)
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert process.stderr is not None
-        url = ""
+        url, lines = "", []
         while not url:
-            said = json.loads(await process.stderr.readline())["message"]
+            lines.append(json.loads(await process.stderr.readline()))
+            said = lines[-1]["message"]
             url = said.removeprefix("metrics at ") if said.startswith("metrics at ") else ""
         reading = asyncio.create_task(process.stderr.read())  # or it would wait for room in the pipe
         async with asyncio.timeout(90):
@@ -50,11 +51,11 @@ async def _ingesting(folder: Path, done: Callable[[Series], bool], *faults: str)
         health = await asyncio.to_thread(_get, url.replace("/metrics", "/health"))
         process.send_signal(signal.SIGINT)
         await process.wait()
-        await reading
+        lines += [json.loads(line) for line in (await reading).splitlines()]
     assert process.returncode == 0
     with pytest.raises(urllib.error.URLError):
         scrape(url)
-    return found, health
+    return found, health, lines
 
 
 def _get(url: str) -> str:
@@ -67,7 +68,7 @@ def test_each_metric_moves_with_its_cause(tmp_path: Path) -> None:
         recovered = at(it, "ingest_prints_total", outcome="recovered") or 0
         return (at(it, "ingest_prints_total", outcome="stored") or 0) + recovered >= PRINTS - 3
 
-    found, health = asyncio.run(_ingesting(tmp_path, done, *FAULTS))
+    found, health, lines = asyncio.run(_ingesting(tmp_path, done, *FAULTS))
     assert json.loads(health) == {"status": "ok"}
     with app.open_reader(f"sqlite:{tmp_path / 'live.sqlite'}") as reader:
         stored = reader.watermark()
@@ -96,6 +97,10 @@ def test_each_metric_moves_with_its_cause(tmp_path: Path) -> None:
     assert at(found, "filter_hits_total", chip="puts") == 0
     assert (at(found, "ingest_cpu_seconds_total", stage="enrich") or 0) > 0
     assert 0 <= (at(found, "ingest_lag_seconds") or 0) < 60
+    assert {line["rule_version"] for line in lines} == {app.packaged_bundle().version}
+    watermarks = [line["watermark"] for line in lines]
+    assert watermarks == sorted(watermarks)
+    assert (watermarks[0], watermarks[-1]) == (0, stored)
     names = {m.name for m in METRICS if Process.INGEST in m.told_by}
     assert {name.removesuffix("_count") for name, _ in found if name.removesuffix("_count") in names} == names
 

@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +36,25 @@ def run(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess
 
 
 class Server:
-    """A serving process; a second start takes the same ports."""
+    """A serving process; a second start takes the same ports. ``log`` is a file for its log lines, else ours."""
 
-    def __init__(self, store: str, *options: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, store: str, *options: str, environ: Mapping[str, str] | None = None, log: Path | None = None
+    ) -> None:
         self.store = store
         self.options = options
+        self.log = log
         self.environ = {**environment(), **(environ or {})}
         self.port = self.grpc_port = 0
         self.start()
 
     def start(self) -> None:
         ports = ("--port", str(self.port), "--grpc-port", str(self.grpc_port))
-        self.process = subprocess.Popen(
-            phenix("serve", "--store", self.store, *ports, *self.options), stdout=subprocess.PIPE, env=self.environ
-        )
+        with self.log.open("ab") if self.log else nullcontext() as log:
+            self.process = subprocess.Popen(
+                phenix("serve", "--store", self.store, *ports, *self.options),
+                stdout=subprocess.PIPE, stderr=log, env=self.environ,
+            )  # fmt: skip
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
         assert line.startswith("phenix serve: ready at http"), line

@@ -10,6 +10,7 @@ from google.protobuf.json_format import ParseDict
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from phenix.engine.logs import HEADER, noted
 from phenix.engine.query.request import Refusal
 from phenix.server._pb import rules_pb2
 from phenix.server.errors import ERRORS, problem
@@ -69,5 +70,8 @@ def _cut(text: str, size: int) -> str:
 
 async def abort(context: grpc.aio.ServicerContext, refusal: Refusal) -> NoReturn:
     """End a call with a refusal."""
-    await context.abort_with_status(rpc_status.to_status(status(refusal)))
+    made = rpc_status.to_status(status(refusal))
+    if identity := noted().get("request_id"):  # what an abort says replaces what was to be said at the end
+        made = made._replace(trailing_metadata=(*made.trailing_metadata, (HEADER, identity)))
+    await context.abort_with_status(made)
     raise AssertionError

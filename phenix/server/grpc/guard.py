@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import DecodeError
 
+from phenix.engine.logs import HEADER, note, noted, take_request
 from phenix.engine.query.request import Refusal
 from phenix.server._pb import flow_pb2
 from phenix.server.auth import Access, Limits, role_of_call
@@ -23,6 +25,11 @@ __all__ = ["Guard"]
 _FLOW: Final = f"{flow_pb2.DESCRIPTOR.services_by_name['FlowService'].full_name}/"
 _CODES: Final = {told: code.name for code in grpc.StatusCode if code.value[0] for told in (code, code.value[0])}
 """What a call tells of its end: by ``abort`` a number, by ``abort_with_status`` what it was given."""
+
+
+_ENDED: Final = frozenset({"OK", "CANCELLED"})
+_FAILED: Final = frozenset({"UNKNOWN", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "DATA_LOSS"})
+_logger = logging.getLogger("phenix.server.grpc")
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc] # these packages ship no types
@@ -41,8 +48,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc] # these packages 
         """The method's handler, asked only when the caller may."""
         handler = await continuation(handler_call_details)
         role = role_of_call(handler_call_details.method)
+        take_request(_said(handler_call_details.invocation_metadata, HEADER))
         if handler is None:
-            self._served.calls[NONE, grpc.StatusCode.UNIMPLEMENTED.name] += 1
+            _Calls(self._served, NONE).ended(grpc.StatusCode.UNIMPLEMENTED.name)
             return handler
         if role is None:
             return _read_here(handler)
@@ -69,6 +77,7 @@ class _Calls:
     def call(self, context: Any, *, kept: bool = False) -> Iterator[None]:
         """A call, inside ``with``."""
         begun, code = time.perf_counter(), "OK"
+        context.set_trailing_metadata(((HEADER, noted()["request_id"]),))
         self._served.streams["grpc"] += kept
         try:
             yield
@@ -80,14 +89,17 @@ class _Calls:
             raise
         finally:
             self._served.streams["grpc"] -= kept
-            took = None if kept or code == "CANCELLED" else (time.perf_counter() - begun) * 1000
-            self.ended(code, took)
+            took = (time.perf_counter() - begun) * 1000
+            self.ended(code, took, timed=not kept and code != "CANCELLED")
 
-    def ended(self, code: str, took_ms: float | None = None) -> None:
-        """Count one that ended."""
+    def ended(self, code: str, took_ms: float = 0.0, *, timed: bool = False) -> None:
+        """Count one that ended, and say so; ``timed`` where it is as long as the server took."""
         self._served.calls[self._method, code] += 1
         if self._of_rows:
-            self._served.read("grpc", self._method, took_ms, "" if code in ("OK", "CANCELLED") else code)
+            refused = "" if code in _ENDED else code
+            self._served.read("grpc", self._method, took_ms if timed else None, refused)
+        note(protocol="grpc", route=self._method, status=code, ms=round(took_ms, 3))
+        _logger.log(logging.ERROR if code in _FAILED else logging.INFO, "%s %s", self._method, code)
 
 
 def _read(handler: Any, data: bytes) -> Any:
@@ -114,16 +126,21 @@ def _read_here(handler: Any) -> grpc.RpcMethodHandler:
 def _limited(handler: Any, name: str, limits: Limits, calls: _Calls) -> grpc.RpcMethodHandler:
     """The handler within limits."""
 
+    def who_asks(context: Any) -> str:
+        who = name or _host(context.peer())
+        note(client=who)
+        return who
+
     async def ask(data: bytes, context: Any) -> Any:
         with calls.call(context):
-            refusal = limits.ask(name or _host(context.peer()))
+            refusal = limits.ask(who_asks(context))
             request = refusal or _read(handler, data)
             if isinstance(request, Refusal):
                 return await abort(context, request)
             return await handler.unary_unary(request, context)
 
     async def follow(data: bytes, context: Any) -> AsyncIterator[Any]:
-        who = name or _host(context.peer())
+        who = who_asks(context)
         with calls.call(context, kept=True):
             request = limits.ask(who) or _read(handler, data)
             refusal = request if isinstance(request, Refusal) else limits.enter(who)
@@ -138,7 +155,7 @@ def _limited(handler: Any, name: str, limits: Limits, calls: _Calls) -> grpc.Rpc
     async def converse(sent: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
         async def requests() -> AsyncIterator[Any]:
             async for data in sent:
-                request = limits.ask(name or _host(context.peer())) or _read(handler, data)
+                request = limits.ask(who_asks(context)) or _read(handler, data)
                 if isinstance(request, Refusal):
                     await abort(context, request)
                 yield request
@@ -173,11 +190,13 @@ def _instead(handler: Any, refusal: Refusal) -> grpc.RpcMethodHandler:
 
 
 def _secret(metadata: Any) -> str:
-    for key, value in metadata or ():
-        if key == "authorization":
-            kind, _, secret = str(value).partition(" ")
-            return secret.strip() if kind.lower() == "bearer" else ""
-    return ""
+    kind, _, secret = _said(metadata, "authorization").partition(" ")
+    return secret.strip() if kind.lower() == "bearer" else ""
+
+
+def _said(metadata: Any, name: str) -> str:
+    """What a call says under a name first."""
+    return next((str(value) for key, value in metadata or () if key == name), "")
 
 
 def _host(peer: str) -> str:

@@ -1,18 +1,25 @@
-"""Requests counted on their way out, by the route that answered them."""
+"""Requests counted and logged on their way out, by the route that answered them, each under its id."""
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from phenix.engine.logs import HEADER, note, take_request
 from phenix.server.rest.operations import Methods
 from phenix.server.served import NONE, Served
 
 __all__ = ["Counted"]
 
 _REFUSED: Final = 400
+_FAILED: Final = 500
+_NAME: Final = HEADER.encode()
+_QUIET: Final = frozenset({"/health", "/ready", "/metrics", "page"})
+"""Routes asked for all day, of which a line says nothing that is not counted."""
+_logger = logging.getLogger("phenix.server.rest")
 
 
 class Counted:
@@ -28,6 +35,7 @@ class Counted:
             await self._app(scope, receive, send)
             return
         served, begun = self._served, time.perf_counter()
+        scope[HEADER] = identity = take_request(_offered(scope))
         status, streams = 0, False
 
         async def counted(message: Message) -> None:
@@ -36,6 +44,7 @@ class Counted:
                 status = message["status"]
                 streams = (b"content-type", b"text/event-stream; charset=utf-8") in message.get("headers", ())
                 served.streams["sse"] += streams
+                message = {**message, "headers": [*message.get("headers", ()), (_NAME, identity.encode())]}
             await send(message)
 
         try:
@@ -48,7 +57,18 @@ class Counted:
             endpoint = scope.get("endpoint")
             methods = endpoint if isinstance(endpoint, Methods) else None
             route = methods.path if methods else "page" if endpoint and status < _REFUSED else NONE
-            served.request(route, scope["method"], status)
+            took = (time.perf_counter() - begun) * 1000
+            method, told = served.request(route, scope["method"], status)
             if methods and methods.reads_rows and status:
-                took = None if streams else (time.perf_counter() - begun) * 1000
-                served.read("rest", route, took, str(status) if status >= _REFUSED else "")
+                refused = str(status) if status >= _REFUSED else ""
+                served.read("rest", route, None if streams else took, refused)
+            note(protocol="rest", method=method, route=route, status=told, ms=round(took, 3))
+            quiet = status < _REFUSED and route in _QUIET
+            level = logging.ERROR if status >= _FAILED else logging.DEBUG if quiet else logging.INFO
+            _logger.log(level, "%s %s %s", method, route, told)
+
+
+def _offered(scope: Scope) -> str:
+    """The id that a client gives its request; none where it gives two."""
+    found = [value for name, value in scope["headers"] if name == _NAME]
+    return found[0].decode("latin-1") if len(found) == 1 else ""

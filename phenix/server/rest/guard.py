@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from phenix.engine.logs import note
 from phenix.engine.query.request import Refusal
 from phenix.server.auth import Access, Role, Tokens, is_this_machine, role_of_request
 from phenix.server.rest.answers import refused
@@ -51,6 +52,7 @@ class Guard:
         if isinstance(who, Response):
             await who(scope, receive, send)
             return
+        note(client=who)
         streams = request.url.path.endswith("/flow/stream")
         refusal = self._limits.ask(who) or (self._limits.enter(who) if streams else None)
         if refusal is not None:

@@ -47,7 +47,7 @@ def document(operations: Iterable[Operation], bundle: Bundle, *, secured: bool) 
             "title": "Phenix",
             "version": __version__,
             "description": "Options flow: prints tagged by rules, as pages, sums and streams."
-            f" Rule version {bundle.version}.",
+            f" Rule version {bundle.version}. An answer bears `X-Request-Id`: its request's, or one made here.",
         },
         "paths": paths,
         "components": {"parameters": parameters, "schemas": schemas(chips), **schemes},

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from phenix.engine.encode import ROW_ID, date_text
+from phenix.engine.logs import HEADER
 from phenix.engine.query.request import MAX_LIMIT, Refusal
 from phenix.engine.store.saved import Entry
 from phenix.server import sums
@@ -100,8 +101,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return _refused(Refusal("not_found", f"There is nothing at {shown!r}."))
 
 
-async def _crash(_request: Request, _error: Exception) -> Response:
-    return _refused(Refusal("internal", "The request failed inside the server; its log says why."))
+async def _crash(request: Request, _error: Exception) -> Response:
+    refusal = Refusal("internal", "The request failed inside the server; its log says why.")
+    return _refused(refusal, {HEADER: request.scope[HEADER]})
 
 
 class _Gateway:
