@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,9 +17,16 @@ import orjson
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from phenix import app
+from phenix.engine.feed import Feed
+from phenix.engine.flow import INDEX
+from phenix.engine.store.base import Batch
+from phenix.ingest.reading import Sources, read_parts
 from tests.page.tape import Print, session, write_open_interest, write_prints, write_underlying
 
 CHROMIUM = Path("/usr/bin/chromium")
+NOON = 1_789_747_200_000
+"""Of the session 2026-09-18 in New York."""
 
 
 class Served:
@@ -56,6 +64,25 @@ class Served:
         )  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=_environment())
         assert done.returncode == 0, done.stderr
+
+    def receive_prints(self, prints: list[Print], ago_ms: int) -> None:
+        """Store prints that were received so long ago and nobody has enriched."""
+        self.files += 1
+        sources = Sources((write_prints(self.folder / f"prints{self.files}.csv", prints),))
+        received = time.time_ns() // 1_000_000 - ago_ms
+        rows = [list(row) for part in read_parts(sources) for row in part.rows]
+        for row in rows:
+            row[INDEX["ingested_at_utc"]] = received
+        with app.open_writer(self.store) as writer:
+            writer.append(Batch(rows=rows))
+
+    def tell_feed(self, *, terminal_connected: bool = True, data_utc: int = 0, quote_utc: int = 0) -> None:
+        """What ingest tells of a feed at noon of a session; times from now, by default those of one that stays good."""
+        now, hour = time.time_ns() // 1_000_000, 3_600_000
+        feed = Feed(now + hour, True, terminal_connected, now + (data_utc or hour), now + (quote_utc or hour),
+                    NOON - now, False)  # fmt: skip
+        with app.open_writer(self.store) as writer:
+            writer.put_feed(feed)
 
     def later(self, count: int) -> list[Print]:
         """New prints, each time after all before."""

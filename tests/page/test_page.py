@@ -454,6 +454,40 @@ def test_a_filter_chosen_without_a_server_shows_no_other_rows_and_fills_itself(p
     same_as_api(page, growing, "chips=calls")
 
 
+def test_why_answers_lag_is_said_in_words_as_long_as_they_do(page: Page, growing: Served) -> None:
+    opened(page, growing)
+    feed, banner = page.locator(".feed"), page.locator(".banner")
+    expect(feed.get_by_role("status")).to_have_text("Live")
+    hour = 3_600_000
+    for silent, words in (
+        ({"data_utc": -hour}, "Nothing arrives although the market is open"),
+        ({"terminal_connected": False}, "The terminal is disconnected"),
+        ({"quote_utc": -hour}, "Underlying quotes are old"),
+    ):
+        growing.tell_feed(**silent)
+        expect(banner).to_contain_text(words, timeout=60_000)
+        expect(feed.get_by_role("status")).to_have_text("Degraded")
+        assert (feed.get_attribute("title") or "").startswith(words)
+        expect(page.locator(".banner button")).to_have_count(0)
+    growing.tell_feed()
+    expect(banner).to_have_count(0, timeout=60_000)
+
+    later = growing.later(3)
+    growing.receive_prints(later, ago_ms=hour)
+    expect(banner).to_contain_text("Tagging is behind", timeout=60_000)
+    expect(feed).to_contain_text("over 30 s behind")
+    before = growing.ids("")
+    page.get_by_role("button", name="Read the newest").click()
+    expect(page.locator(f"{ROW}[data-id='{before[0]}'] .undecided")).not_to_have_count(0, timeout=60_000)
+    settled(page)
+    ids = shown(page)
+    assert ids == before[: len(ids)]
+    growing.store_prints(growing.later(1))  # whoever adds prints first enriches those that wait
+    expect(banner).to_have_count(0, timeout=60_000)
+    expect(feed.get_by_role("status")).to_have_text("Live")
+    expect(feed).not_to_contain_text("behind")
+
+
 def test_the_keyboard_walks_the_page(page: Page, served: Served) -> None:
     opened(page, served)
     ids = shown(page)

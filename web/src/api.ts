@@ -20,7 +20,7 @@ export interface Meta {
   sessionDate: string | number | null;
   degraded: boolean;
   degradedReason: string[];
-  lagSeconds: number | null;
+  lagThresholdSeconds: number;
 }
 
 export interface Page {

@@ -7,15 +7,18 @@ import * as format from "./format";
 import type { Model } from "./model";
 import { pills, type Pill } from "./pills";
 
+export const LAG = "enrichment_lag_high";
+
 const REASONS: Record<string, string> = {
-  enrichment_lag_high: "Tagging is behind: rows are shown as received, fields and chips that need more are left open.",
-  no_live_data: "No prints are arriving.",
-  terminal_disconnected: "The terminal is disconnected; prints will follow when it is back.",
-  quote_feed_stale: "Underlying quotes are old: spot and %OTM may be off.",
+  [LAG]: "Tagging is behind: newer prints are shown as they were received, with – and ? for what is not known of them yet.",
+  no_live_data: "Nothing arrives although the market is open: the first rows are not the market's latest.",
+  terminal_disconnected: "The terminal is disconnected: prints follow when it is back, those missed meanwhile too.",
+  quote_feed_stale: "Underlying quotes are old: Spot, %OTM and the chips that read them may be off.",
 };
 
-export function reason(code: string): string {
-  return REASONS[code] ?? format.words(code);
+/** Why answers lag behind the tape, in words. */
+export function reasons(codes: readonly string[]): string {
+  return codes.map((code) => REASONS[code] ?? format.words(code)).join(" ") || "The server says its answers are incomplete.";
 }
 
 export function Banner({ model }: { model: Model }) {
@@ -30,7 +33,15 @@ export function Banner({ model }: { model: Model }) {
   if (!model.degraded.degraded) return null;
   return (
     <div class="banner" role="status">
-      <b>Degraded.</b> {model.degraded.reasons.map(reason).join(" ") || "The server says its answers are incomplete."}
+      <b>Degraded.</b> {reasons(model.degraded.reasons)}
+      {model.degraded.reasons.includes(LAG) && (
+        <>
+          {" "}
+          <button type="button" class="link" onClick={() => void model.refresh()}>
+            Read the newest
+          </button>
+        </>
+      )}
     </div>
   );
 }

@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import * as format from "./format";
 import type { Model } from "./model";
 import { pills } from "./pills";
+import { LAG, reasons } from "./states";
 import { Where } from "./where";
 
 const THEMES = ["auto", "dark", "light"] as const;
@@ -35,14 +36,13 @@ export function feed(model: Model): { state: string; word: string; text: string 
   if (model.live === "reconnecting") return { state: "reconnecting", word: "Reconnecting", text: "The connection was lost; nothing will be missed when it is back." };
   if (model.live === "connecting" || (!model.loaded && !model.problem)) return { state: "connecting", word: "Connecting", text: "" };
   if (model.live === "off") return { state: "off", word: "Not live", text: "No stream for this filter." };
-  if (model.degraded.degraded) return { state: "degraded", word: "Degraded", text: model.degraded.reasons.join(", ") };
+  if (model.degraded.degraded) return { state: "degraded", word: "Degraded", text: reasons(model.degraded.reasons) };
   return { state: "live", word: "Live", text: "New rows arrive by themselves." };
 }
 
 export function TopBar({ model }: { model: Model }) {
   const { state, word, text } = feed(model);
   const active = model.catalog ? pills(model.query, model.catalog).filter((pill) => !["chips", "notChips", "where"].includes(pill.param)).length : 0;
-  const lag = model.meta?.lagSeconds;
   return (
     <header class="topbar">
       <a class="name" href="./" aria-label="Phenix, all rows" onClick={(event) => {
@@ -63,7 +63,7 @@ export function TopBar({ model }: { model: Model }) {
           {model.meta && (
             <span class="faint session">
               {format.isoDate(model.meta.sessionDate ?? "")}
-              {typeof lag === "number" && lag >= 5 && ` · ${format.count(lag)} s behind`}
+              {model.degraded.reasons.includes(LAG) && ` · over ${format.count(model.meta.lagThresholdSeconds)} s behind`}
             </span>
           )}
         </span>
