@@ -12,7 +12,19 @@ from phenix.engine.members import JsonError, at_member, cut, kind_of, read_json
 from phenix.engine.query.request import DEFAULT_LIMIT, MAX_LIMIT, Finding, Refusal
 from phenix.server.reading import Parameter, read_choice, read_text, read_whole
 
-__all__ = ["LONGEST_NAME", "MAX_BODY", "OPTIONS", "Body", "decode", "invalid", "read_body", "read_name", "read_value"]
+__all__ = [
+    "LONGEST_NAME",
+    "MAX_BODY",
+    "OPTIONS",
+    "PAYLOADS",
+    "SHOWN",
+    "Body",
+    "decode",
+    "invalid",
+    "read_body",
+    "read_name",
+    "read_value",
+]
 
 MAX_BODY: Final = 1024 * 1024
 """Bytes of a body that are read."""
@@ -28,9 +40,9 @@ OPTIONS: Final = {
 }  # fmt: skip
 """Parameters of lists and of single entries."""
 
-_PAYLOADS: Final = ("payload", "query", "dsl")
+PAYLOADS: Final = ("payload", "query", "dsl")
 """Members that hold the filter; of several the first that is not null counts."""
-_SHOWN: Final = (
+SHOWN: Final = (
     "id", "payloadVersion", "queryDslV2", "where", "fidelity", "reasons", "ruleVersion", "createdAt", "updatedAt",
 )  # fmt: skip
 """Members of an answer beside those: so that it can be sent back as it came, they are read over."""
@@ -87,10 +99,10 @@ def read_body(data: bytes) -> Body | Refusal:
             name = read
         else:
             findings.append(read)
-    held = [key for key in _PAYLOADS if key in value]
+    held = [key for key in PAYLOADS if key in value]
     rest = {key: item for key, item in value.items() if key != "name"}
     if held:
-        known = ("name", *_PAYLOADS, *_SHOWN)
+        known = ("name", *PAYLOADS, *SHOWN)
         findings += [_unknown(key, item, known) for key, item in rest.items() if key not in known]
     if findings:
         return invalid(tuple(findings[:100]))

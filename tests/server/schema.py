@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
@@ -43,8 +44,14 @@ def faults(value: Any, schema: dict[str, Any], document: dict[str, Any], at: str
                 if value is not None and (value < wanted if keyword == "minimum" else value > wanted):
                     yield f"{at} is {value}, {keyword} is {wanted}"
             case "format":
-                if value is not None:
-                    _FORMATS[wanted](value)
+                try:
+                    if value is not None:
+                        _FORMATS[wanted](value)
+                except ValueError:
+                    yield f"{at} is {value!r}, no {wanted}"
+            case "pattern":
+                if isinstance(value, str) and not re.search(wanted, value):
+                    yield f"{at} is {value!r}, not of {wanted}"
             case "maxLength":
                 if isinstance(value, str) and len(value) > wanted:
                     yield f"{at} has {len(value)} characters"

@@ -183,6 +183,27 @@ def test_numbers_of_parameters_are_those_that_are_read(api: tuple[Server, dict[s
         assert (status, body["errors"][0]["code"]) == (400, "PHX402"), name
 
 
+def test_what_holds_nothing_fits_where_it_counts_for_nothing(api: tuple[Server, dict[str, Any]]) -> None:
+    server, document = api
+    schemas = {name: found["schema"] for name, found in document["components"]["parameters"].items()}
+    lists = [name for name, schema in schemas.items() if schema.get("type") == "array"]
+    assert lists == [parameter.name for parameter in PARAMETERS.values() if parameter.csv]
+    for name in lists:
+        for text in ("", " ", ",", " ,"):
+            assert server.get(f"/api/flow?{name}={quote(text)}")[0] == 200, (name, text)
+            assert [*faults(text.split(","), schemas[name], document)] == [], (name, text)
+    assert server.get("/api/flow?symbol=%20-%20spy%20")[0] == 200
+    assert [*faults([" - spy "], schemas["symbol"], document)] == []
+    body = document["components"]["schemas"]["SavedBody"]
+    for made, status in (
+        ({"whatever": None}, 201), ({"whatever": "", "symbol": "SPY"}, 201), ({"payload": {"": []}}, 201),
+        ({"payload": SAVED["payload"], "id": "x", "where": "", "createdAt": 1}, 201),
+        ({"whatever": 0}, 422), ({"payload": {"": False}}, 422), ({"payload": {}, "whatever": None}, 422),
+    ):  # fmt: skip
+        assert ask(server, "POST", "/api/flow/presets", made).status == status, made
+        assert (not [*faults(made, body, document)]) is (status == 201), made
+
+
 def test_the_page_shows_every_operation_and_needs_nothing_from_elsewhere(api: tuple[Server, dict[str, Any]]) -> None:
     server, document = api
     answer = ask(server, "GET", "/docs")

@@ -16,6 +16,7 @@ from phenix.server.rest.answers import answered, refused
 from phenix.server.rest.openapi import document
 from phenix.server.rest.operations import Operation
 from phenix.server.rest.query import refuse_any
+from phenix.server.rest.schemas import BLANK
 from phenix.server.rules import Rules
 from phenix.server.service import FlowService
 
@@ -148,6 +149,8 @@ def _type(schema: dict[str, Any]) -> str:
         return f'<a href="#schema-{name}">{name}</a>'
     if "enum" in schema:
         return " ".join(f"<code>{_text('null' if one is None else one)}</code>" for one in schema["enum"])
+    if schema == BLANK or schema.get("const") == "":
+        return "empty"
     if "anyOf" in schema:
         return " or ".join(_type(one) for one in schema["anyOf"])
     kinds = schema.get("type", "anything")

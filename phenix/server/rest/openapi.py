@@ -14,7 +14,7 @@ from phenix.server.auth import role_of_request
 from phenix.server.errors import ERRORS
 from phenix.server.reading import Parameter
 from phenix.server.rest.operations import Operation
-from phenix.server.rest.schemas import list_of, parameter_schema, ref, schemas
+from phenix.server.rest.schemas import csv_of, parameter_schema, ref, schemas
 
 __all__ = ["document"]
 
@@ -89,7 +89,7 @@ def _parameter(parameter: Parameter, chips: tuple[str, ...]) -> dict[str, Any]:
     members = parameter.options or (BY_NAME[parameter.field].type.members if parameter.kind == "enum" else ())
     schema = parameter_schema(parameter.kind, members, chips, parameter.low)
     found = {"name": parameter.name, "in": "query", "description": parameter.doc, "schema": schema}
-    return {**found, "schema": list_of(schema), "style": "form", "explode": False} if parameter.csv else found
+    return {**found, "schema": csv_of(schema), "style": "form", "explode": False} if parameter.csv else found
 
 
 def _header(name: str) -> dict[str, Any]:

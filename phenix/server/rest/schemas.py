@@ -18,10 +18,10 @@ from phenix.server._pb import flow_pb2, rules_pb2
 from phenix.server.editor_body import KINDS, MEMBERS, MOST_SESSIONS
 from phenix.server.errors import ERRORS
 from phenix.server.reading import SORTABLE, SYMBOL
-from phenix.server.saved_body import LONGEST_NAME
+from phenix.server.saved_body import LONGEST_NAME, PAYLOADS, SHOWN
 from phenix.server.sums import MONEY
 
-__all__ = ["Schema", "list_of", "parameter_schema", "ref", "schemas"]
+__all__ = ["BLANK", "Schema", "csv_of", "list_of", "parameter_schema", "ref", "schemas"]
 
 Schema = dict[str, Any]
 
@@ -50,6 +50,10 @@ _OTHER_KEYS: Final[dict[str, Schema]] = {
 """Keys of a row that are written otherwise than their field is, or have none."""
 
 
+BLANK: Final[Schema] = {"type": "string", "pattern": "^ *$"}
+"""Nothing, as a text."""
+
+
 def ref(name: str) -> Schema:
     """A schema by its name."""
     return {"$ref": f"#/components/schemas/{name}"}
@@ -58,6 +62,11 @@ def ref(name: str) -> Schema:
 def list_of(schema: Schema) -> Schema:
     """A list of such values."""
     return {"type": "array", "items": schema}
+
+
+def csv_of(schema: Schema) -> Schema:
+    """A list of such values in one text, in which what is empty between two commas counts for nothing."""
+    return list_of({"anyOf": [schema, BLANK]})
 
 
 def schemas(chips: Iterable[str]) -> dict[str, Schema]:
@@ -96,7 +105,8 @@ def parameter_schema(kind: str, members: tuple[str, ...], chips: tuple[str, ...]
         case "field":
             return {"type": "string", "enum": list(SORTABLE)}
         case "symbols":
-            return {"type": "string", "pattern": rf"^-?{SYMBOL.pattern}$"}
+            letters = SYMBOL.pattern.replace("A-Z", "A-Za-z")  # of either case, and with spaces around
+            return {"type": "string", "pattern": rf"^ *-? *{letters} *$"}
         case "time":
             return {"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}
     return {"type": "string", **({"enum": list(members)} if members else {})}
@@ -251,14 +261,16 @@ _SHAPES: Final[dict[str, Schema]] = {
             ref("Filter"),
             {"type": "object", "additionalProperties": False,
              "properties": {"name": {**_TEXT_OR_NULL, "maxLength": LONGEST_NAME},
-                            **dict.fromkeys(("payload", "query", "dsl"), ref("Filter"))}},
+                            **dict.fromkeys(SHOWN, _ANY), **dict.fromkeys(PAYLOADS, ref("Filter"))}},
         ],
     },
     "Filter": {
         "description": "Rule text, an object of older clients, or one of clauses.",
         "anyOf": [
             {"type": ["string", "null"]},
-            {"type": "object", "additionalProperties": False, "properties": dict.fromkeys((*KEYS, "name"), _ANY)},
+            # A key that holds nothing is not there, whatever it is called.
+            {"type": "object", "additionalProperties": {"enum": [None, "", []]},
+             "properties": dict.fromkeys((*KEYS, "name"), _ANY)},
             {"type": "object", "required": ["version"], "properties": {
                 "version": {"const": 2}, "combinator": {**_TEXT, "enum": ["and", "or"]},
                 "clauses": {"type": ["array", "null"]}, "where": _TEXT}},
