@@ -6,11 +6,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
+from drills._tapes import Tape
 from phenix import app
 from phenix.engine.enrich.formulas import spot_mid
 from phenix.engine.flow import INDEX, RAW, STORED
+from phenix.engine.store.base import Batch
+from phenix.ingest.reading import read_parts
 
-__all__ = ["ASIDE", "differences", "stored_prints", "stored_rows", "unfounded", "verify"]
+__all__ = ["ASIDE", "differences", "record_tape", "stored_prints", "stored_rows", "unfounded", "verify"]
 
 ASIDE: Final = {
     "ingested_at_utc": "when it was received",
@@ -30,6 +33,12 @@ _TABLES: Final = {
     " ORDER BY 1, 2, 3, 4, 5, 6",
 }
 """What is compared beside rows: all but ``updated_at``, and of a symbol's minutes what does not depend on batches."""
+
+
+def record_tape(store: Path, tape: Tape) -> None:
+    """Store all of a tape in one batch, enriched."""
+    with app.open_writer(f"sqlite:{store}") as writer:
+        app.recorder(writer).record(Batch(rows=[row for part in read_parts(tape.sources) for row in part.rows]))
 
 
 def stored_rows(store: Path) -> list[tuple[Any, ...]]:

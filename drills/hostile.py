@@ -5,8 +5,7 @@ framing, bodies beyond every limit), every gRPC method gets random bytes and mes
 time. Every refusal must be a problem of the error table with its status; 5xx only the 503 that is declared there. The
 stored rows must be the same afterwards, and saved queries those whose creation was confirmed.
 
-Beside it, schemathesis (``pip install schemathesis``, in an environment of its own) asks what the description allows:
-``schemathesis --config-file drills/schemathesis.toml run --checks all http://127.0.0.1:8600/api/openapi.json``.
+What the description of the API allows and forbids is asked by ``python -m drills schemathesis``.
 """
 
 from __future__ import annotations
@@ -32,11 +31,9 @@ import httpx
 from drills._hostile import Hostile, Requests
 from drills._hostile_calls import Call, call_all, codes
 from drills._processes import Phenix
-from drills._stores import stored_rows
+from drills._stores import record_tape, stored_rows
 from drills._tapes import generated_tape
 from phenix import app
-from phenix.engine.store.base import Batch
-from phenix.ingest.reading import read_parts
 from phenix.server.errors import ERRORS
 from phenix.server.rest.protocol import REQUEST_S
 
@@ -74,8 +71,7 @@ async def attack(folder: Path, *, requests: int, calls: int, slow: int, prints: 
     began, figures, rng = time.monotonic(), Figures(), random.Random(seed)
     store = folder / "flow.sqlite"
     tape = generated_tape(folder, seed=seed, symbols=5, prints=prints, date=20261120)
-    with app.open_writer(f"sqlite:{store}") as writer:
-        app.recorder(writer).record(Batch(rows=[row for part in read_parts(tape.sources) for row in part.rows]))
+    record_tape(store, tape)
     before = _digest(store)
     async with Phenix("serve", "--store", f"sqlite:{store}", "--port", "0", "--grpc-port", "0",
                       environ={"PHENIX_RATE_LIMIT": "0"}) as serve:  # fmt: skip
