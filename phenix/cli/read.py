@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from phenix.cli.command import CLEAN, CommandError
+from phenix.cli.command import CLEAN, CommandError, date_text
 from phenix.cli.rows import FORMATS, LINES, output, printer, read_format
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from phenix.client import Client, Finding, RequestError
     from phenix.server._pb import row_pb2
@@ -43,6 +44,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     query.add_argument("--limit", type=_count, default=50, metavar="N", help="rows at most (default: 50)")
     _form(query, "table", FORMATS)
     query.add_argument("--output", "-o", type=Path, metavar="FILE", help="write to a file")
+    query.add_argument("--plan", action="store_true", help="print how the first page is found, instead of its rows")
     query.set_defaults(run=_query)
 
     tail = commands.add_parser(
@@ -63,7 +65,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "export",
         help="write every matching row",
         description="Write every row that matches in seq order, as of the newest when it begins: of all sessions, "
-        "cancelled prints and cancel records included. Of a store file, unless a server is named.",
+        "cancelled prints and cancel records included, but not prints that wait for enrichment. Of a store file, "
+        "unless a server is named.",
         epilog=_EXAMPLE.format("export date=2026-09-18 --format parquet --output day.parquet"),
     )
     _filters(export, cancelled=True)
@@ -179,20 +182,38 @@ def _client(args: argparse.Namespace, store: str | None) -> AbstractAsyncContext
     return Client(target, token=args.settings.token, tls=tls, authority=authority)
 
 
-def _run(args: argparse.Namespace, rows: Rows, store: str | None, *, flush: bool = False) -> int:
-    """Write what ``rows`` gives of a client and what is wanted; ``flush`` each row as it comes."""
+def _ask(args: argparse.Namespace, store: str | None, work: Callable[[Client, dict[str, Any]], Awaitable[None]]) -> int:
+    """Do a work with a client and what is wanted of it, and say what was refused."""
     import asyncio
-    from contextlib import aclosing
 
     from phenix import app
 
-    wanted, keys = _wanted(args), _keys(args)
+    wanted = _wanted(args)
     if store is not None:
         app.open_reader(store).close()  # a store that is not there is said without loading a server
     from phenix.client import RequestError
 
-    async def work() -> None:
-        async with _client(args, store) as client, aclosing(rows(client, wanted)) as found:
+    async def ask() -> None:
+        async with _client(args, store) as client:
+            await work(client, wanted)
+
+    try:
+        asyncio.run(ask())
+    except RequestError as error:
+        raise CommandError(_reason(error, args, wanted)) from None
+    except app.RulesError as error:
+        raise CommandError(str(error)) from None
+    return CLEAN
+
+
+def _run(args: argparse.Namespace, rows: Rows, store: str | None, *, flush: bool = False) -> int:
+    """Write what ``rows`` gives of a client and what is wanted; ``flush`` each row as it comes."""
+    from contextlib import aclosing
+
+    keys = _keys(args)
+
+    async def write(client: Client, wanted: dict[str, Any]) -> None:
+        async with aclosing(rows(client, wanted)) as found:
             row = await anext(found, None)  # what is refused leaves no file behind
             left = getattr(args, "limit", None)
             with output(args.output) as file, printer(args.format, keys, file) as show:
@@ -203,13 +224,7 @@ def _run(args: argparse.Namespace, rows: Rows, store: str | None, *, flush: bool
                     left = None if left is None else left - 1
                     row = None if left == 0 else await anext(found, None)
 
-    try:
-        asyncio.run(work())
-    except RequestError as error:
-        raise CommandError(_reason(error, args, wanted)) from None
-    except app.RulesError as error:
-        raise CommandError(str(error)) from None
-    return CLEAN
+    return _ask(args, store, write)
 
 
 def _reason(error: RequestError, args: argparse.Namespace, wanted: dict[str, Any]) -> str:
@@ -238,7 +253,24 @@ def _query(args: argparse.Namespace) -> int:
         async for row in client.rows(**wanted, order_by=args.order_by, limit=args.limit):
             yield row
 
-    return _run(args, rows, args.store)
+    return _ask(args, args.store, partial(_plan, args)) if args.plan else _run(args, rows, args.store)
+
+
+async def _plan(args: argparse.Namespace, client: Client, wanted: dict[str, Any]) -> None:
+    """Print what an answer's first page is made from."""
+    page = await client.query(**wanted, order_by=args.order_by, page_size=args.limit)
+    meta = page.meta
+    lines = {
+        "where": meta.where or "every row",
+        "rules": meta.rule_version,
+        "session": date_text(meta.session_date) if meta.session_date else "bounded by the filter",
+        "as of": f"seq {meta.as_of_seq:,}",
+        "rows": f"{len(page.rows):,}{' and more' if page.next_page_token else ''}",
+        "plan": f"{meta.plan}; {meta.elapsed_ms:.1f} ms",
+        "lags": ", ".join(meta.degraded_reasons),
+    }
+    with output(args.output) as file:
+        file.write("".join(f"{name:<7}  {text}\n" for name, text in lines.items() if text).encode())
 
 
 def _tail(args: argparse.Namespace) -> int:

@@ -271,6 +271,25 @@ def test_query_and_tail(session: Session) -> None:
     assert refused("query", "--server", server.target, "--param", "x") == "phenix: x: write NAME=VALUE\n"
 
 
+def test_a_query_says_how_it_is_answered(session: Session) -> None:
+    store, server = session
+    _, body = server.get("/api/flow?where=size>5&chips=otm&limit=7&sortBy=value")
+    asked = ("chips=otm", "--where", "size>5", "--limit", "7", "--order-by", "value desc", "--plan")
+    for source in (("--server", server.target), ("--store", store.url)):
+        done = run("query", *asked, *source)
+        assert (done.returncode, done.stderr) == (0, "")
+        told = dict(line.split(maxsplit=1) for line in done.stdout.replace("as of", "as-of").splitlines())
+        plan, _, took = told.pop("plan").partition("; ")
+        assert took.endswith(" ms")
+        assert plan == (body["meta"]["plan"] if source[0] == "--server" else "store")
+        assert told == {
+            "where": body["meta"]["where"], "rules": body["meta"]["ruleVersion"],
+            "session": body["meta"]["sessionDate"], "as-of": f"seq {body['meta']['asOfSeq']:,}", "rows": "7 and more",
+        }  # fmt: skip
+    assert "every row" in run("query", "--plan", "--server", server.target).stdout
+    assert refused("query", "--plan", "--server", server.target, "--where", "valu > 1").startswith("phenix: ")
+
+
 def test_no_server() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
