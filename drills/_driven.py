@@ -20,7 +20,7 @@ from phenix import app
 from phenix.config import load
 from phenix.engine.bundle import Bundle
 from phenix.engine.enrich.clock import et_of, utc_of, wall_of
-from phenix.engine.enrich.enricher import Enriched, Enricher
+from phenix.engine.enrich.enricher import Enriched, Enricher, History, Tagger
 from phenix.engine.flow import Row
 from phenix.engine.store.base import Gap
 from phenix.engine.tagging import Tagging
@@ -85,6 +85,17 @@ class Enriching:
             self.fails = False
             raise FailedError("told to fail")
         return self._enricher.enrich(raws)
+
+    def activate(self, tagger: Tagger) -> None:
+        """Take another rule version."""
+        self._enricher.activate(tagger)
+
+    def beside(self, tagger: Tagger) -> None:
+        """Rules are not changed here."""
+
+    def catch_up(self, date: int, before_seq: int, history: History | None = None) -> None:
+        """Bring the state of a session date up to a row."""
+        self._enricher.catch_up(date, before_seq, history)
 
 
 class Driven(RuleBasedStateMachine):

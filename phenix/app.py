@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from phenix.client import Client
     from phenix.config import Settings
     from phenix.engine.bundle import Bundle
+    from phenix.engine.lifecycle import Lifecycle
     from phenix.engine.replay import Replay
     from phenix.engine.store.base import Reader, Writer
     from phenix.engine.store.sqlite_backup import Copied
@@ -45,6 +46,7 @@ __all__ = [
     "choose_sessions",
     "compact",
     "ingest_metrics",
+    "lifecycle",
     "local",
     "open_reader",
     "open_writer",
@@ -86,8 +88,10 @@ def active_bundle(writer: Writer) -> Bundle:
     import time
 
     from phenix.engine.bundle import Bundle
+    from phenix.engine.lifecycle import settle
     from phenix.engine.store.base import RuleVersion
 
+    settle(writer, time.time_ns() // 1_000_000)
     stored = writer.reads.rule_version()
     if stored is not None:
         try:
@@ -109,6 +113,17 @@ def packaged_bundle() -> Bundle:
     if packaged is None:
         raise RulesError("\n".join(["the packaged rules do not compile:", *(str(d.message) for d in diagnostics)]))
     return packaged
+
+
+def lifecycle(store: str) -> Lifecycle:
+    """What changes the rules of the store at a URL; raises StoreError for an address that is none."""
+    from functools import partial
+
+    from phenix.engine.lifecycle import Lifecycle
+    from phenix.engine.store.base import sqlite_path
+    from phenix.engine.store.sqlite_rules import SqliteLedger
+
+    return Lifecycle(partial(open_reader, store), partial(open_writer, store), SqliteLedger(sqlite_path(store)))
 
 
 # -- store: the writer (one process), readers (any), and copies
@@ -197,12 +212,12 @@ def recorder(writer: Writer) -> Recorder:
     """
     from phenix.engine.enrich.calendar import Calendar
     from phenix.engine.enrich.enricher import Enricher
-    from phenix.engine.tagging import Tagging
     from phenix.ingest.recorder import Recorder, now_utc
+    from phenix.ingest.rules import Prepared
 
-    bundle = active_bundle(writer)
-    enricher = Enricher(Calendar.packaged(), Tagging(bundle), writer.reads.session_raw, now_utc)
-    return Recorder(writer, enricher, {chip.bit: chip.id for chip in bundle.chips}, bundle.version)
+    rules = Prepared.of(active_bundle(writer))
+    enricher = Enricher(Calendar.packaged(), rules.tagger, writer.reads.session_raw, now_utc)
+    return Recorder(writer, enricher, rules.chips, rules.tagger.version)
 
 
 def redrive(store: str, *, reason: str = "") -> Redriven:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from phenix.dsl import core as c
+from phenix.dsl import nodes as n
 from phenix.dsl.compiler import compile_program
 from phenix.dsl.diagnostics import Diagnostic, closest, diagnostic, has_errors
 from phenix.dsl.printer import print_line
@@ -84,6 +85,43 @@ class Bundle:
         if bundle is None:
             first = next(d for d in found if d.severity == "error")
             raise ValueError(f"the stored rule version no longer compiles: {first.code} {first.message}")
+        return bundle
+
+    def with_params(self, values: Mapping[str, str]) -> Bundle | tuple[Diagnostic, ...]:
+        """The same rules with other values of some params, written as in a rule file; or what is wrong with them."""
+        names = {node.name: (one.source.name, node.value.span) for one in self.program.statements
+                 if isinstance(node := one.node, n.ParamStatement)}  # fmt: skip
+        texts = {source.name: source.text for source in self.program.sources}
+        places: list[tuple[str, Span, str]] = []
+        for name, value in values.items():
+            if (place := names.get(name)) is None:
+                near = closest(name, names)
+                return (
+                    diagnostic(
+                        "PHX103",
+                        f"there is no param `{name}`",
+                        Span(0, len(name)),
+                        Source("params", name),
+                        help=f"did you mean `{near}`?" if near else f"params: {', '.join(sorted(names))}",
+                    ),
+                )
+            places.append((*place, value))
+        for source, span, value in sorted(places, reverse=True):
+            texts[source] = f"{texts[source][: span.start]}{value}{texts[source][span.end :]}"
+        bundle, found = compile_bundle([Source(name, text) for name, text in texts.items()], self.bits)
+        if bundle is None:
+            return tuple(one for one in found if one.severity == "error")
+        kept = [(type(one.node), one.node.name) for one in self.program.statements]
+        if kept != [(type(one.node), one.node.name) for one in bundle.program.statements]:
+            value = max(values.values(), key=len)
+            return (
+                diagnostic(
+                    "PHX101",
+                    "a param's value is one literal, such as `250k`",
+                    Span(0, len(value)),
+                    Source("params", value),
+                ),
+            )
         return bundle
 
     # -- what the enricher asks

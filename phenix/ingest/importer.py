@@ -58,6 +58,8 @@ def import_parts(parts: Iterator[Part], recorder: Recorder, tell: Callable[[Prog
     started, cpu_before = time.perf_counter(), time.thread_time()
     summary.caught_up = recorder.catch_up()
     for part in parts:
+        for asked, version in recorder.asked_rules():
+            recorder.switch(asked, recorder.prepare(asked, version))
         now = now_utc()
         batch = Batch(
             rows=part.rows,

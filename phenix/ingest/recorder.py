@@ -10,27 +10,20 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from phenix.engine.enrich.clock import DAY, et_of
-from phenix.engine.enrich.enricher import Enriched
 from phenix.engine.feed import Feed
 from phenix.engine.flow import ENRICHED, Row
 from phenix.engine.store.base import Batch, Gap, GapState, OpenInterest, UnderlyingQuote, Writer
+from phenix.engine.store.versions import Activation, RuleVersion
+from phenix.ingest.rules import Enriching, Prepared, Rulebook
 
-__all__ = ["Enriching", "Recorded", "Recorder", "now_utc"]
+__all__ = ["Recorded", "Recorder", "now_utc"]
 
 _BATCH: Final = 10_000
 _CHIPS: Final = next(i for i, field in enumerate(ENRICHED) if field.name == "chips_set")
-
-
-class Enriching(Protocol):
-    """The part of the enricher a recorder needs."""
-
-    def enrich(self, raws: Sequence[Row]) -> Enriched:
-        """Enrich rows in seq order."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +53,7 @@ class Recorder:
         self.watermark = writer.reads.watermark()
         self._writer = writer
         self._enricher = enricher
+        self._rulebook = Rulebook()
         self._failed: BaseException | None = None
         self.unmatched_cancels = 0
         self.cpu: defaultdict[str, float] = defaultdict(float)
@@ -94,6 +88,41 @@ class Recorder:
     def tell(self, feed: Feed) -> None:
         """Keep what the terminal's feed is like. Raises StoreError."""
         self._writer.put_feed(feed)
+
+    def asked_rules(self) -> list[tuple[Activation, RuleVersion | None]]:
+        """What was asked of the rules since the last look, with the version that shall be active, if it is there."""
+        reads = self._writer.reads
+        waiting = reads.activations(waiting=True) if reads.changed() else []
+        return [(asked, reads.rule_version(asked.version_id)) for asked in waiting]
+
+    def prepare(self, asked: Activation, version: RuleVersion | None) -> Prepared | str:
+        """The rules that are asked for, ready to tag rows, or a sentence why they cannot be had.
+
+        Compiled, and where the state of the session depends on them, with that built anew: on another thread while
+        prints go on. Raises StoreError.
+        """
+        rules = self._rulebook.prepare(asked, version)
+        if isinstance(rules, str) or (enricher := self._enricher.beside(rules.tagger)) is None:
+            return rules
+        with self._writer.reads_aside() as reads:
+            if date := reads.current_session():
+                enricher.catch_up(date, reads.watermark() + 1, reads.session_raw)
+        return replace(rules, enricher=enricher)
+
+    def switch(self, asked: Activation, rules: Prepared | str) -> Activation:
+        """Tag by other rules from the next row on, or keep those there are and say why. Raises StoreError."""
+        if isinstance(rules, str):
+            return self._writer.refuse(asked, rules)
+        done, reads = self._writer.activate(asked, now_utc()), self._writer.reads
+        if rules.enricher is None:
+            self._enricher.activate(rules.tagger)
+        else:
+            if date := reads.current_session():
+                rules.enricher.catch_up(date, reads.watermark() + 1)
+            self._enricher = rules.enricher
+        self.chips = {**self.chips, **rules.chips}
+        self.rule_version = rules.tagger.version
+        return done
 
     def catch_up(self) -> int:
         """Enrich what is stored and not enriched; returns how many rows that were."""

@@ -44,6 +44,7 @@ _KINDS: Final = {
 }  # fmt: skip
 _DATA: Final = frozenset({wire.TradeFrame, wire.QuoteFrame, wire.OhlcFrame})
 _FEED_S: Final = 1.0
+_RULES_S: Final = 0.1
 _FIRST_MS: Final = 5_000
 _BATCH_ROWS: Final = tuple(m * 10**e for e in range(5) for m in (1, 2, 5))
 
@@ -182,6 +183,7 @@ class Worker:
                 self._begin("gaps", self._mend(pool))
                 self._begin("latency", self._tell())
                 self._begin("feed", self._tell_feed(pool))
+                self._begin("rules", self._follow_rules(pool))
                 if self._day:
                     self._begin("day", self._follow(self._day))
                 try:
@@ -289,6 +291,19 @@ class Worker:
             if begun:
                 await loop.run_in_executor(pool, self._recorder.tell, feed)
             await asyncio.sleep(_FEED_S)
+
+    async def _follow_rules(self, pool: ThreadPoolExecutor) -> None:
+        """Take what is asked of the rules: compiled aside, and switched between two batches."""
+        loop = asyncio.get_running_loop()
+        while True:
+            for asked, version in await loop.run_in_executor(pool, self._recorder.asked_rules):
+                prepared = await asyncio.to_thread(self._recorder.prepare, asked, version)
+                done = await loop.run_in_executor(pool, self._recorder.switch, asked, prepared)
+                if done.refused is None:
+                    log.info("rules %s after seq %s (%s)", done.version_id, done.seq, done.cause.value)
+                else:
+                    log.error("rules %s were asked for, and those before stay: %s", done.version_id, done.refused)
+            await asyncio.sleep(_RULES_S)
 
     async def _passed(self, gap: Gap) -> None:
         """Wait until the stream has brought what it will bring of a gap's end; on a quiet one not for ever."""

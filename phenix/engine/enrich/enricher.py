@@ -15,7 +15,6 @@ from itertools import islice
 from typing import Any, Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from phenix.engine.blocks import Block, cells_of
 from phenix.engine.enrich.calendar import Calendar
@@ -23,6 +22,7 @@ from phenix.engine.enrich.clock import MINUTE, day_of_date
 from phenix.engine.enrich.conditions import Condition, condition
 from phenix.engine.enrich.contracts import Contract, Prints
 from phenix.engine.enrich.day import ContractStats, SessionDay, SymbolStats, contract_stats, symbol_stats
+from phenix.engine.enrich.figures import Changes, Figures
 from phenix.engine.enrich.formulas import (
     NEUTRAL,
     Ints,
@@ -36,11 +36,11 @@ from phenix.engine.enrich.formulas import (
     side_confidence,
     vol_oi_ratio,
 )
-from phenix.engine.enrich.minutes import Minute, enter
+from phenix.engine.enrich.minutes import enter
 from phenix.engine.flow import ENRICHED, INDEX, Row
 from phenix.engine.targets.arrays import Column, Mask, Words
 
-__all__ = ["Enriched", "Enricher", "Tagger"]
+__all__ = ["Enriched", "Enricher", "History", "Tagger"]
 
 _DAYS_KEPT: Final = 3
 _PAGE: Final = 20_000
@@ -49,6 +49,9 @@ _SEQ: Final = INDEX["seq"]
 _DATE: Final = INDEX["session_date"]
 _SYMBOL: Final = INDEX["symbol"]
 _CONTRACT: Final = slice(INDEX["root"], INDEX["right"] + 1)
+
+
+History = Callable[[int, int, int], Iterable[Row]]
 
 
 class Tagger(Protocol):
@@ -90,7 +93,7 @@ class Enriched:
 class Enricher:
     """Enriches raw rows of any session dates in seq order.
 
-    ``history(session_date, before_seq)`` yields the raw rows of a session date with smaller seq, in
+    ``history(session_date, before_seq, after_seq)`` yields the raw rows of a session date between two seqs, in
     seq order; ``clock()`` is UTC milliseconds. Raises ValueError for a row without a seq.
     """
 
@@ -98,29 +101,51 @@ class Enricher:
         self,
         calendar: Calendar,
         tagger: Tagger,
-        history: Callable[[int, int], Iterable[Row]],
+        history: History,
         clock: Callable[[], int],
     ) -> None:
         self._calendar = calendar
         self._history = history
         self._clock = clock
         self._days: dict[int, SessionDay] = {}
+        self._constants: tuple[int, Fraction, bool] | None = None
         self.activate(tagger)
 
     def activate(self, tagger: Tagger) -> None:
-        """Take another rule version: from the next row on, every figure is computed with its constants."""
+        """Take another rule version: from the next row on, every figure is computed with its constants.
+
+        Where these are other ones, the state of the session is built from history again.
+        """
+        constants = _constants(tagger)
+        if constants != self._constants:
+            self._constants = constants
+            self._meanings: dict[int, _Meaning] = {}
+            self._days.clear()
         self._tagger = tagger
-        self._meanings: dict[int, _Meaning] = {}
-        self._days.clear()
+
+    def beside(self, tagger: Tagger) -> Enricher | None:
+        """An enricher for another rule version, made where its constants are other ones: :meth:`catch_up`, and change
+        to it; None where this one can :meth:`activate` it as it is.
+        """
+        if _constants(tagger) == self._constants:
+            return None
+        return Enricher(self._calendar, tagger, self._history, self._clock)
+
+    def catch_up(self, date: int, before_seq: int, history: History | None = None) -> None:
+        """Bring the state of a session date up to a row, from where it is; ``history`` in place of its own."""
+        day = self._days.setdefault(date, SessionDay(date))
+        past = iter((history or self._history)(date, before_seq, day.last_seq))
+        while page := list(islice(past, _PAGE)):
+            self._advance(day, self._read(page), slice(0, len(page)), Figures(len(page)), Changes())
 
     def enrich(self, raws: Sequence[Row]) -> Enriched:
         """Enrich rows in seq order; a row seen before is computed afresh from history."""
         now = self._clock()
-        changed = _Changes()
+        changed = Changes()
         if not raws:
             return Enriched(tuple([] for _ in ENRICHED), [], 0, [], [])
         batch = self._read(raws)
-        figures = _Figures(len(raws))
+        figures = Figures(len(raws))
         for rows in _stretches(batch.block):
             day = self._day(raws[rows.start][_DATE], raws[rows.start][_SEQ])
             self._advance(day, batch, rows, figures, changed)
@@ -138,10 +163,8 @@ class Enricher:
         """The state of a session date just before a row."""
         day = self._days.pop(date, None)
         if day is None or seq <= day.last_seq:
-            day = SessionDay(date)
-            past = iter(self._history(date, seq))
-            while page := list(islice(past, _PAGE)):
-                self._advance(day, self._read(page), slice(0, len(page)), _Figures(len(page)), _Changes())
+            self.catch_up(date, seq)
+            day = self._days.pop(date)
         self._days[date] = day  # the latest used last
         if len(self._days) > _DAYS_KEPT:
             del self._days[next(iter(self._days))]
@@ -193,7 +216,7 @@ class Enricher:
             numbers = contracts.numbers(keys)
         return np.array(numbers, np.int64)
 
-    def _advance(self, day: SessionDay, batch: _Rows, rows: slice, figures: _Figures, changed: _Changes) -> None:
+    def _advance(self, day: SessionDay, batch: _Rows, rows: slice, figures: Figures, changed: Changes) -> None:
         """Move the state of a day over some rows; prints between cancel records are entered together."""
         numbers = self._numbers(day, batch, rows)
         figures.expiration_day[rows] = day.contracts.expiration_day[numbers]
@@ -208,7 +231,7 @@ class Enricher:
         day.last_seq = int(batch.prints.seq[rows.stop - 1])
 
     def _enter(
-        self, day: SessionDay, batch: _Rows, rows: slice, numbers: Ints, figures: _Figures, changed: _Changes
+        self, day: SessionDay, batch: _Rows, rows: slice, numbers: Ints, figures: Figures, changed: Changes
     ) -> None:
         if not len(numbers):
             return
@@ -224,9 +247,7 @@ class Enricher:
         figures.rank.put(rows, day.histogram.enter(batch.value[rows]))
         changed.note(day, numbers.tolist(), minutes)
 
-    def _cancel(
-        self, day: SessionDay, batch: _Rows, row: int, number: int, figures: _Figures, changed: _Changes
-    ) -> None:
+    def _cancel(self, day: SessionDay, batch: _Rows, row: int, number: int, figures: Figures, changed: Changes) -> None:
         seq, ts, price, size, exchange = (int(column[row]) for column in batch.prints[:5])
         contracts = day.contracts
         symbol = day.symbols[int(contracts.symbol[number])]
@@ -244,7 +265,7 @@ class Enricher:
         figures.open_baseline.set(row, now.open_baseline)
         figures.bullish_ratio.set(row, now.bullish_ratio())
 
-    def _columns(self, batch: _Rows, figures: _Figures, now: int) -> dict[str, Column]:
+    def _columns(self, batch: _Rows, figures: Figures, now: int) -> dict[str, Column]:
         """The enriched columns, untagged."""
         block, prints = batch.block, batch.prints
         volume, oi = figures.day_volume, prints.oi
@@ -320,58 +341,6 @@ class _Rows:
     flags: dict[str, Mask]
 
 
-class _Nullable:
-    """A column that is filled piece by piece, unknown where nothing was put."""
-
-    __slots__ = ("_known", "_values")
-
-    def __init__(self, rows: int, kind: type[np.generic] = np.float64) -> None:
-        self._values: NDArray[Any] = np.zeros(rows, kind)
-        self._known = np.zeros(rows, np.bool_)
-
-    def put(self, rows: slice, column: Column) -> None:
-        self._values[rows] = column.values
-        self._known[rows] = True if column.known is None else column.known
-
-    def set(self, row: int, value: float | None) -> None:
-        if value is not None:
-            self._values[row] = value
-            self._known[row] = True
-
-    def column(self) -> Column:
-        return Column(self._values, self._known)
-
-
-class _Figures:
-    """Figures of rows that come from the state."""
-
-    def __init__(self, rows: int) -> None:
-        self.expiration_day = np.zeros(rows, np.int64)
-        self.monthly = np.zeros(rows, np.bool_)
-        self.day_volume = np.zeros(rows, np.int64)
-        self.symbol_vol_1m = np.zeros(rows, np.int64)
-        self.repeat3m = _Nullable(rows, np.int64)
-        self.baseline = _Nullable(rows)
-        self.open_baseline = _Nullable(rows)
-        self.bullish_ratio = _Nullable(rows)
-        self.rank = _Nullable(rows)
-
-
-class _Changes:
-    """What a batch of rows changed; contracts and minutes once each, in the order they were touched."""
-
-    def __init__(self) -> None:
-        self.cancels: list[tuple[int, int]] = []
-        self.unmatched = 0
-        self.contracts: dict[SessionDay, dict[int, None]] = {}
-        self.minutes: dict[Minute, None] = {}
-
-    def note(self, day: SessionDay, numbers: Iterable[int], minutes: Iterable[Minute]) -> None:
-        """Note changed contracts and minutes."""
-        self.contracts.setdefault(day, {}).update(dict.fromkeys(numbers))
-        self.minutes.update(dict.fromkeys(minutes))
-
-
 def _stretches(block: Block) -> Iterator[slice]:
     """Runs of rows of one session date with rising seqs."""
     dates, seqs = block.stored("session_date").values, block.stored("seq").values
@@ -380,6 +349,11 @@ def _stretches(block: Block) -> Iterator[slice]:
     for end in [*ends.tolist(), block.rows]:
         yield slice(start, end)
         start = end
+
+
+def _constants(tagger: Tagger) -> tuple[int, Fraction, bool]:
+    """What the formulas take from a rule version."""
+    return tagger.aa_floor, tagger.aa_spread, tagger.packages_are_neutral
 
 
 def _both(known: Mask | None, also: Mask) -> Mask:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, Self, runtime_checkable
 from phenix.engine.feed import Feed
 from phenix.engine.flow import Row
 from phenix.engine.store.shadow import Candidate, Comparison
+from phenix.engine.store.versions import Activation, RuleVersion, RuleWriter
 
 __all__ = [
     "ENRICHED_STREAM",
@@ -198,19 +199,6 @@ class Appended:
     dead_letters: int
 
 
-@dataclass(frozen=True, slots=True)
-class RuleVersion:
-    """A stored rule bundle; ``activated_seq`` is the last seq tagged by the version before it."""
-
-    version_id: str
-    config_json: str
-    checksum: str
-    is_active: bool
-    created_at: int
-    activated_at: int | None
-    activated_seq: int | None
-
-
 @runtime_checkable
 class Stoppable(Protocol):
     """What reads until nobody wants it any more: then as past its deadline (StoreTimeout)."""
@@ -246,8 +234,8 @@ class Reader(Protocol):
         """Raw rows after a seq, in seq order."""
         ...
 
-    def session_raw(self, session_date: int, before_seq: int) -> Iterator[tuple[Any, ...]]:
-        """Raw rows of a session with a smaller seq, in seq order."""
+    def session_raw(self, session_date: int, before_seq: int, after_seq: int = 0) -> Iterator[tuple[Any, ...]]:
+        """Raw rows of a session with after < seq < before, in seq order."""
         ...
 
     def session_stored(self, session_date: int, after_seq: int, upto_seq: int, limit: int) -> list[tuple[Any, ...]]:
@@ -335,6 +323,10 @@ class Reader(Protocol):
         """Every stored rule version, oldest first."""
         ...
 
+    def activations(self, *, waiting: bool = False) -> list[Activation]:
+        """What was asked of the rules, oldest first; only what the writer has not looked at when ``waiting``."""
+        ...
+
     def changed(self) -> bool:
         """Whether another connection committed since the last call (cheap)."""
         ...
@@ -344,7 +336,7 @@ class Reader(Protocol):
         ...
 
 
-class Writer(Protocol):
+class Writer(RuleWriter, Protocol):
     """The one writer. Each method is one transaction: all of it is stored or none."""
 
     def __enter__(self) -> Self: ...
@@ -353,6 +345,10 @@ class Writer(Protocol):
     @property
     def reads(self) -> Reader:
         """The writer's own view, including what it just stored."""
+        ...
+
+    def reads_aside(self) -> Reader:
+        """Another view of the store, to read on a thread beside the writer's."""
         ...
 
     def append(self, batch: Batch) -> Appended:
@@ -375,10 +371,6 @@ class Writer(Protocol):
 
     def put_comparisons(self, candidate: Candidate, upto_seq: int, found: Sequence[Comparison]) -> None:
         """Store what is compared up to a seq; nothing once another candidate was named, or this one anew."""
-        ...
-
-    def put_rule_version(self, version: RuleVersion, *, activate: bool = False, now_utc: int = 0) -> None:
-        """Keep a rule version; with ``activate`` it becomes the active one from the next enriched row on."""
         ...
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from phenix.engine.flow import BY_NAME, Part
 from phenix.engine.store.schema import (
+    ACTIVATIONS,
     ENRICHED_TABLE,
     FEED,
     GAPS,
@@ -82,12 +83,24 @@ def _shadow(connection: Connection) -> None:
         connection.execute(statement)
 
 
+def _activations(connection: Connection) -> None:
+    """The ledger of activations; what it would have said of the version that is active already comes first."""
+    connection.execute(ACTIVATIONS)
+    connection.execute(
+        "INSERT INTO rule_activations"
+        " (cause, version_id, asked_at, asked_by, reason, forced, activated_seq, activated_at)"
+        " SELECT 'bootstrap', version_id, created_at, '', '', 0, coalesce(activated_seq, 0), activated_at"
+        " FROM filter_rule_versions WHERE is_active = 1 AND NOT EXISTS (SELECT 1 FROM rule_activations)"
+    )
+
+
 MIGRATIONS: Final = (
     Migration(1, "tables and indexes", _create),
     Migration(2, "gaps of the stream", _gaps),
     Migration(3, "a session that leaves, letters read again", _leaving),
     Migration(4, "what the terminal's feed is like", _feed),
     Migration(5, "a rule version in shadow", _shadow),
+    Migration(6, "what was asked of the rules", _activations),
 )
 
 LATEST: Final = MIGRATIONS[-1].version

@@ -12,6 +12,7 @@ from phenix.dsl.types import Kind
 from phenix.engine.flow import ENRICHED, RAW, STORED, Field
 
 __all__ = [
+    "ACTIVATIONS",
     "ALL_ROWS",
     "ENRICHED_TABLE",
     "FEED",
@@ -86,6 +87,12 @@ FEED: Final = """CREATE TABLE IF NOT EXISTS feed_state (
         stream_connected INTEGER NOT NULL, terminal_connected INTEGER NOT NULL, data_utc INTEGER NOT NULL,
         quote_utc INTEGER NOT NULL, offset_ms INTEGER NOT NULL, closed INTEGER NOT NULL) STRICT"""
 
+# What was asked of the rules, in order, and what came of it: an entry without a seq and a refusal waits for the writer.
+ACTIVATIONS: Final = """CREATE TABLE IF NOT EXISTS rule_activations (
+        id INTEGER PRIMARY KEY, cause TEXT NOT NULL, version_id TEXT NOT NULL, asked_at INTEGER NOT NULL,
+        asked_by TEXT NOT NULL, reason TEXT NOT NULL, forced INTEGER NOT NULL CHECK (forced IN (0, 1)),
+        before_id TEXT, activated_seq INTEGER, activated_at INTEGER, refused TEXT) STRICT"""
+
 # The session that is being removed, and the time of what goes with it: hidden at once, and gone a little later. One at
 # a time, so that a row is compared with one value.
 LEAVING: Final = """CREATE TABLE IF NOT EXISTS session_leaving (
@@ -144,6 +151,7 @@ TABLES: Final = (
     LEAVING,
     FEED,
     *SHADOW,
+    ACTIVATIONS,
 )
 
 INDEXES: Final = (

@@ -25,6 +25,8 @@ from phenix.engine.store.base import (
 )
 from phenix.engine.store.schema import ENRICHED_TABLE, RAW_TABLE, SELECT_RAW, SELECT_SESSION, SELECT_STORED, STAYING
 from phenix.engine.store.sqlite_guard import guarded
+from phenix.engine.store.sqlite_rules import SELECT_ACTIVATIONS, activation_of
+from phenix.engine.store.versions import Activation
 
 __all__ = ["SqliteReader"]
 
@@ -87,13 +89,12 @@ class SqliteReader:
         """Raw rows after a seq, in seq order."""
         return self.execute(f"{SELECT_RAW} WHERE t.seq > ? ORDER BY t.seq LIMIT ?", (after_seq, limit))
 
-    def session_raw(self, session_date: int, before_seq: int) -> Iterator[tuple[Any, ...]]:
-        """Raw rows of a session with a smaller seq, in seq order; fetched in pages."""
+    def session_raw(self, session_date: int, before_seq: int, after_seq: int = 0) -> Iterator[tuple[Any, ...]]:
+        """Raw rows of a session with after < seq < before, in seq order; fetched in pages."""
         sql = f"{SELECT_RAW} WHERE t.session_date = ? AND t.seq > ? AND t.seq < ? ORDER BY t.seq LIMIT ?"
-        after = 0
-        while page := self.execute(sql, (session_date, after, before_seq, _PAGE)):
+        while page := self.execute(sql, (session_date, after_seq, before_seq, _PAGE)):
             yield from page
-            after = page[-1][INDEX["seq"]]
+            after_seq = page[-1][INDEX["seq"]]
 
     def session_stored(self, session_date: int, after_seq: int, upto_seq: int, limit: int) -> list[tuple[Any, ...]]:
         """Whole rows of a session in (after, upto], and last the trade id of the enriched part; None where it lacks."""
@@ -239,6 +240,11 @@ class SqliteReader:
             " FROM filter_rule_versions ORDER BY created_at, rowid"
         )
         return [RuleVersion(a, b, c, bool(d), e, f, g) for a, b, c, d, e, f, g in self.execute(sql)]
+
+    def activations(self, *, waiting: bool = False) -> list[Activation]:
+        """What was asked of the rules, oldest first; only what the writer has not looked at when ``waiting``."""
+        where = " WHERE activated_seq IS NULL AND refused IS NULL" if waiting else ""
+        return [activation_of(row) for row in self.execute(f"{SELECT_ACTIVATIONS}{where} ORDER BY id")]
 
     def changed(self) -> bool:
         """Whether another connection committed since the last call (cheap); true the first time."""

@@ -14,11 +14,14 @@ import apsw
 
 from phenix.engine.feed import Feed
 from phenix.engine.flow import INDEX
-from phenix.engine.store.base import ENRICHED_STREAM, SNIPPET_BYTES, Appended, Batch, RuleVersion
+from phenix.engine.store import sqlite_rules
+from phenix.engine.store.base import ENRICHED_STREAM, SNIPPET_BYTES, Appended, Batch
 from phenix.engine.store.schema import ENRICHED_TABLE, INSERT_ENRICHED, INSERT_RAW, RAW_TABLE
 from phenix.engine.store.shadow import PUT_COMPARISON, Candidate, Comparison
+from phenix.engine.store.sqlite_file import open_reading
 from phenix.engine.store.sqlite_guard import guarded, transaction
 from phenix.engine.store.sqlite_reader import SqliteReader
+from phenix.engine.store.versions import Activation, RuleVersion, Why
 
 __all__ = ["SqliteWriter"]
 
@@ -75,6 +78,10 @@ class SqliteWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def reads_aside(self) -> SqliteReader:
+        """Another view of the store, to read on a thread beside the writer's."""
+        return SqliteReader(open_reading(self._path), self._path, None)
 
     def append(self, batch: Batch) -> Appended:
         """Store a batch in one transaction; the new rows come back with their seq, in order."""
@@ -156,22 +163,28 @@ class SqliteWriter:
 
         Raises ValueError when another configuration is stored under the same id.
         """
-        stored = self.reads.rule_version(version.version_id)
-        if stored is not None and stored.checksum != version.checksum:
-            raise ValueError(f"rule version {version.version_id} is already stored with another checksum")
-        at_seq = self.reads.watermark()
-        with guarded(self._path), transaction(self._connection):
-            self._connection.execute(
-                "INSERT OR IGNORE INTO filter_rule_versions VALUES (?, ?, ?, 0, ?, NULL, NULL)",
-                (version.version_id, version.config_json, version.checksum, version.created_at),
-            )
+        connection = self._connection
+        with guarded(self._path), transaction(connection):
+            sqlite_rules.keep(connection, version)
             if activate:
-                self._connection.execute("UPDATE filter_rule_versions SET is_active = 0 WHERE is_active = 1")
-                self._connection.execute(
-                    "UPDATE filter_rule_versions SET is_active = 1, activated_at = ?, activated_seq = ?"
-                    " WHERE version_id = ?",
-                    (now_utc, at_seq, version.version_id),
-                )
+                first = connection.execute("SELECT 1 FROM filter_rule_versions WHERE is_active = 1").get is None
+                asked = Activation(0, Why.BOOTSTRAP if first else Why.ACTIVATE, version.version_id, now_utc)
+                sqlite_rules.activate(connection, sqlite_rules.ask(connection, asked).number, now_utc)
+
+    def ask_activation(self, asked: Activation) -> Activation:
+        """Enter what is asked of the rules in the ledger, numbered; :meth:`activate` or :meth:`refuse` answers it."""
+        with guarded(self._path), transaction(self._connection):
+            return sqlite_rules.ask(self._connection, asked)
+
+    def activate(self, asked: Activation, now_utc: int) -> Activation:
+        """Make its version the active one from the next enriched row on."""
+        with guarded(self._path), transaction(self._connection):
+            return sqlite_rules.activate(self._connection, asked.number, now_utc)
+
+    def refuse(self, asked: Activation, why: str) -> Activation:
+        """Leave the active version as it is, and say why."""
+        with guarded(self._path), transaction(self._connection):
+            return sqlite_rules.refuse(self._connection, asked.number, why)
 
     def close(self) -> None:
         """Fold the log back into the database, close it and free the lock; closing twice is fine."""

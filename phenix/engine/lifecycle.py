@@ -1,0 +1,273 @@
+"""The life of a rule version: stored, made active after a seq, rolled back; and the ledger of all that was asked.
+
+Anyone may ask; the process that holds the log answers: ingest between two batches, or whoever asks while nothing
+writes. So a row is tagged by one version, and where one ends and the next begins is the same for every reader.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from phenix.dsl.source import Source
+from phenix.engine.bundle import Bundle, compile_bundle
+from phenix.engine.check import check_rules, run_cases
+from phenix.engine.encode import ts_text
+from phenix.engine.query.request import Refusal
+from phenix.engine.rule_diff import RuleDiff, compare
+from phenix.engine.shadow.bands import Outcome, verdict
+from phenix.engine.store.base import Problem, Reader, StoreError, Writer
+from phenix.engine.store.versions import Activation, Ledger, RuleVersion, Why
+
+__all__ = ["Ask", "Gate", "Lifecycle", "activation_json", "compared", "settle", "version_json"]
+
+_POLL_S: Final = 0.05
+_SHORTEST: Final = 4
+"""Characters that a version is at least called by."""
+
+Gate = Callable[[Reader, str, str], str]
+"""Why a version may not follow the active one yet, by the comparison of both over sessions; "" where it may."""
+
+
+def compared(reader: Reader, active: str, candidate: str) -> str:
+    """The gate that asks for enough sessions within the bands."""
+    found = verdict(reader, active, candidate, now_utc=_now())
+    return "" if found.outcome is Outcome.WITHIN else found.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Who asks for a change of rules, and why; with ``force`` whatever the comparison says."""
+
+    by: str = ""
+    reason: str = ""
+    force: bool = False
+
+
+def settle(writer: Writer, now_utc: int) -> list[Activation]:
+    """Answer what waits in the ledger: the version becomes active, or it is said why the one before stays.
+
+    For the process that holds the log, between two batches. Raises StoreError.
+    """
+    return [_settled(writer, asked, now_utc) for asked in writer.reads.activations(waiting=True)]
+
+
+def _settled(writer: Writer, asked: Activation, now_utc: int) -> Activation:
+    version = writer.reads.rule_version(asked.version_id)
+    if version is None:
+        return writer.refuse(asked, f"there is no rule version {asked.version_id}")
+    try:
+        Bundle.from_config(version.config_json, version.checksum)
+    except ValueError as error:
+        return writer.refuse(asked, str(error))
+    return writer.activate(asked, now_utc)
+
+
+class Lifecycle:
+    """Changes the rules of one store.
+
+    ``gate`` judges a version before it is activated; ``wait_s`` is how long an answer of the log's holder is waited
+    for, after which the change stays asked. Methods raise StoreError.
+    """
+
+    def __init__(
+        self,
+        open_reader: Callable[[], Reader],
+        open_writer: Callable[[], Writer],
+        ledger: Ledger,
+        *,
+        gate: Gate = compared,
+        wait_s: float = 10.0,
+    ) -> None:
+        self._open_reader = open_reader
+        self._open_writer = open_writer
+        self._ledger = ledger
+        self._gate = gate
+        self._wait_s = wait_s
+
+    def versions(self) -> list[RuleVersion]:
+        """Every stored version, oldest first."""
+        with self._open_reader() as reader:
+            return reader.rule_versions()
+
+    def history(self) -> list[Activation]:
+        """What was asked of the rules, oldest first."""
+        with self._open_reader() as reader:
+            return reader.activations()
+
+    def push(self, sources: Sequence[Source]) -> tuple[Bundle, bool] | Refusal:
+        """Store rules as a version, and whether it is new; chips keep the bits they have in the store.
+
+        Refused are rules with errors or with failing tests.
+        """
+        if wrong := tuple(one for one in check_rules(sources) if one.severity == "error") or run_cases(sources)[0]:
+            more = f"; {len(wrong) - 1} more" if len(wrong) > 1 else ""
+            return Refusal("invalid_rules", f"These rules are not stored: {wrong[0].message}{more}", wrong)
+        try:
+            with self._open_reader() as reader:
+                bits = bits_of(reader.rule_versions())
+        except StoreError as error:
+            if error.problem is not Problem.MISSING:
+                raise
+            bits = {}
+        bundle, found = compile_bundle(sources, bits)
+        if bundle is None:  # more chips than a row has bits for, with those of the store
+            errors = tuple(one for one in found if one.severity == "error")
+            return Refusal("invalid_rules", f"These rules are not stored: {errors[0].message}", errors)
+        return bundle, self._keep(bundle)
+
+    def set_params(self, version: str, values: dict[str, str]) -> tuple[Bundle, bool] | Refusal:
+        """Store a version with other values of its params; ``version`` as of :meth:`find`, "" for the active one."""
+        found = self.find(version)
+        if isinstance(found, Refusal):
+            return found
+        bundle = Bundle.from_config(found.config_json, found.checksum)
+        changed = bundle.with_params(values)
+        if isinstance(changed, Bundle):
+            return changed, self._keep(changed)
+        return Refusal("invalid_rules", changed[0].message, changed[:1])  # the others follow from it
+
+    def _keep(self, bundle: Bundle) -> bool:
+        version = RuleVersion(bundle.version, bundle.config_json, bundle.checksum, False, _now(), None, None)
+        try:
+            with self._open_writer() as writer:
+                new = writer.reads.rule_version(bundle.version) is None
+                writer.put_rule_version(version)
+                return new
+        except StoreError as error:
+            if error.problem is not Problem.LOCKED:
+                raise
+        return self._ledger.keep(version)
+
+    def find(self, name: str) -> RuleVersion | Refusal:
+        """A stored version by its id, how that begins, or its checksum; the active one for ""."""
+        versions = self.versions()
+        found = [one for one in versions if (one.is_active if not name else one.checksum.startswith(name))]
+        if len(found) == 1 and (not name or len(name) >= _SHORTEST):
+            return found[0]
+        if not name:
+            return Refusal("not_found", "No rule version is active: ingest makes the packaged rules the first.")
+        if len(found) > 1:
+            several = ", ".join(one.version_id for one in found)
+            return Refusal("not_found", f"`{name}` may be {several}: write more of it.")
+        held = ", ".join(one.version_id for one in versions[-5:]) or "none"
+        return Refusal("not_found", f"There is no rule version `{name}`; the latest stored are: {held}.")
+
+    def diff(self, before: str, after: str) -> RuleDiff | Refusal:
+        """What a version changes against another; "" is the active one."""
+        found = self.find(before), self.find(after)
+        bundles = []
+        for one in found:
+            if isinstance(one, Refusal):
+                return one
+            bundles.append(Bundle.from_config(one.config_json, one.checksum))
+        return compare(*bundles)
+
+    def activate(self, name: str, ask: Ask) -> Activation | Refusal:
+        """Make a version the active one from the next row on; the entry of the ledger, answered or waiting."""
+        found, active = self.find(name), self.find("")
+        if isinstance(found, Refusal):
+            return found
+        if isinstance(active, RuleVersion):
+            if active.version_id == found.version_id:
+                return self._made_active(found)
+            if refusal := self._judged(active.version_id, found.version_id, ask):
+                return refusal
+        return self._ask(Why.ACTIVATE, found.version_id, ask)
+
+    def rollback(self, ask: Ask) -> Activation | Refusal:
+        """Go back to the version that was active before the one that is; again, to the one before that."""
+        stack = active_stack(self.history())
+        if len(stack) < 2:
+            return Refusal("conflict", "There is nothing to go back to: no other version was active before this one.")
+        return self._ask(Why.ROLLBACK, stack[-2], ask)
+
+    def _judged(self, active: str, candidate: str, ask: Ask) -> Refusal | None:
+        if ask.force:
+            lacks = "" if ask.reason.strip() else "Say why it is forced: the reason is kept with the activation."
+            return Refusal("conflict", lacks) if lacks else None
+        with self._open_reader() as reader:
+            why = self._gate(reader, active, candidate)
+        if not why:
+            return None
+        return Refusal("conflict", f"{candidate} is not activated: {why}. To overrule that, force it and say why.")
+
+    def _made_active(self, version: RuleVersion) -> Activation | Refusal:
+        entries = [one for one in self.history() if one.version_id == version.version_id and one.seq is not None]
+        return entries[-1] if entries else Refusal("conflict", f"{version.version_id} is active already.")
+
+    def _ask(self, cause: Why, version: str, ask: Ask) -> Activation:
+        """Enter it, and have it answered: here where nothing writes, else by what does."""
+        asked, until = None, time.monotonic() + self._wait_s
+        wanted = Activation(0, cause, version, _now(), ask.by, ask.reason, ask.force)
+        while True:
+            try:
+                with self._open_writer() as writer:
+                    asked = asked or writer.ask_activation(wanted)
+                    settle(writer, _now())
+                    return self._entry(writer.reads, asked)
+            except StoreError as error:
+                if error.problem is not Problem.LOCKED:
+                    raise
+            asked = asked or self._ledger.ask(wanted)
+            with self._open_reader() as reader:
+                found = self._entry(reader, asked)
+            if not found.waiting or time.monotonic() >= until:
+                return found
+            time.sleep(_POLL_S)
+
+    @staticmethod
+    def _entry(reader: Reader, asked: Activation) -> Activation:
+        return next(one for one in reader.activations() if one.number == asked.number)
+
+
+def version_json(version: RuleVersion) -> dict[str, Any]:
+    """A stored version as JSON, without its rules."""
+    return {
+        "version": version.version_id, "checksum": version.checksum, "active": version.is_active,
+        "createdAt": ts_text(version.created_at), "activatedAt": _instant(version.activated_at),
+        "activatedSeq": version.activated_seq,
+    }  # fmt: skip
+
+
+def activation_json(entry: Activation) -> dict[str, Any]:
+    """An entry of the ledger as JSON."""
+    return {
+        "number": entry.number, "cause": entry.cause.value, "version": entry.version_id, "before": entry.before,
+        "seq": entry.seq, "at": _instant(entry.at), "refused": entry.refused, "waiting": entry.waiting,
+        "askedAt": ts_text(entry.asked_at), "askedBy": entry.asked_by, "reason": entry.reason,
+        "forced": entry.forced,
+    }  # fmt: skip
+
+
+def _instant(ms: int | None) -> str | None:
+    return None if ms is None else ts_text(ms)
+
+
+def bits_of(versions: Sequence[RuleVersion]) -> dict[str, int]:
+    """The bit of each chip that any stored version has."""
+    import json
+
+    bits: dict[str, int] = {}
+    for version in versions:
+        bits |= json.loads(version.config_json).get("chips", {})
+    return bits
+
+
+def active_stack(history: Sequence[Activation]) -> list[str]:
+    """The versions that were active, each once, as going back takes them off again; the active one is last."""
+    stack: list[str] = []
+    for entry in history:
+        if entry.seq is None:
+            continue
+        if entry.version_id in stack:
+            del stack[stack.index(entry.version_id) + 1 :]
+        else:
+            stack.append(entry.version_id)
+    return stack
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,78 @@
+"""Rule versions made ready to tag rows, apart from those who store them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from phenix.engine.bundle import Bundle
+from phenix.engine.enrich.enricher import Enriched, History, Tagger
+from phenix.engine.flow import Row
+from phenix.engine.store.versions import Activation, RuleVersion
+from phenix.engine.tagging import Tagging
+
+__all__ = ["Enriching", "Prepared", "Rulebook"]
+
+_KEPT: Final = 8
+"""Versions kept compiled: going back is what must be quick."""
+
+
+class Enriching(Protocol):
+    """The part of the enricher a recorder needs."""
+
+    def enrich(self, raws: Sequence[Row]) -> Enriched:
+        """Enrich rows in seq order."""
+        ...
+
+    def activate(self, tagger: Tagger) -> None:
+        """Take another rule version from the next row on."""
+        ...
+
+    def beside(self, tagger: Tagger) -> Enriching | None:
+        """Another one, where this one's state is no good for a rule version."""
+        ...
+
+    def catch_up(self, date: int, before_seq: int, history: History | None = None) -> None:
+        """Bring the state of a session date up to a row."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A rule version compiled; ``chips`` are the ids of what it tags, by bit.
+
+    ``enricher`` is one with its own state, where that of the one at work is no good for it.
+    """
+
+    tagger: Tagger
+    chips: Mapping[int, str]
+    enricher: Enriching | None = None
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Prepared:
+        """A bundle, compiled for blocks of rows."""
+        return cls(Tagging(bundle), {chip.bit: chip.id for chip in bundle.chips})
+
+
+class Rulebook:
+    """Compiles what is asked for, and keeps the latest; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Prepared] = OrderedDict()
+
+    def prepare(self, asked: Activation, version: RuleVersion | None) -> Prepared | str:
+        """The version that was asked for, or a sentence why it cannot be had."""
+        if version is None:
+            return f"there is no rule version {asked.version_id}"
+        prepared = self._kept.pop(version.checksum, None)
+        if prepared is None:
+            try:
+                prepared = Prepared.of(Bundle.from_config(version.config_json, version.checksum))
+            except ValueError as error:
+                return str(error)
+        self._kept[version.checksum] = prepared
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return prepared
