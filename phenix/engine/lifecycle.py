@@ -21,7 +21,17 @@ from phenix.engine.shadow.bands import Outcome, verdict
 from phenix.engine.store.base import Problem, Reader, StoreError, Writer
 from phenix.engine.store.versions import Activation, Ledger, RuleVersion, Why
 
-__all__ = ["Ask", "Gate", "Lifecycle", "activation_json", "compared", "settle", "version_json"]
+__all__ = [
+    "Ask",
+    "Gate",
+    "Lifecycle",
+    "activation_json",
+    "active_stack",
+    "bits_of",
+    "compared",
+    "settle",
+    "version_json",
+]
 
 _POLL_S: Final = 0.05
 _SHORTEST: Final = 4
