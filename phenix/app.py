@@ -59,6 +59,7 @@ __all__ = [
     "restore",
     "service",
     "session",
+    "stored_bundles",
     "tape",
     "terminal",
     "terminal_client",
@@ -103,6 +104,27 @@ def active_bundle(writer: Writer) -> Bundle:
     version = RuleVersion(packaged.version, packaged.config_json, packaged.checksum, False, now, None, None)
     writer.put_rule_version(version, activate=True, now_utc=now)
     return packaged
+
+
+def stored_bundles(reader: Reader, *known: Bundle) -> Callable[[str], Bundle | None]:
+    """Rule versions of a store by their ids, compiled once each; None for one that is not there, or cannot be used."""
+    import logging
+
+    from phenix.engine.bundle import Bundle
+
+    bundles: dict[str, Bundle | None] = {bundle.version: bundle for bundle in known}
+
+    def bundle_of(version_id: str) -> Bundle | None:
+        if version_id not in bundles:
+            version = reader.rule_version(version_id)
+            try:
+                bundles[version_id] = Bundle.from_config(version.config_json, version.checksum) if version else None
+            except ValueError as error:
+                bundles[version_id] = None
+                logging.getLogger("phenix.rules").error("rule version %s cannot be used: %s", version_id, error)  # noqa: TRY400
+        return bundles[version_id]
+
+    return bundle_of
 
 
 def packaged_bundle() -> Bundle:
@@ -212,12 +234,15 @@ def recorder(writer: Writer) -> Recorder:
     """
     from phenix.engine.enrich.calendar import Calendar
     from phenix.engine.enrich.enricher import Enricher
+    from phenix.engine.shadow.follower import Follower
     from phenix.ingest.recorder import Recorder, now_utc
     from phenix.ingest.rules import Prepared
 
-    rules = Prepared.of(active_bundle(writer))
-    enricher = Enricher(Calendar.packaged(), rules.tagger, writer.reads.session_raw, now_utc)
-    return Recorder(writer, enricher, rules.chips, rules.tagger.version)
+    bundle, calendar = active_bundle(writer), Calendar.packaged()
+    rules = Prepared.of(bundle)
+    enricher = Enricher(calendar, rules.tagger, writer.reads.session_raw, now_utc)
+    follower = Follower(writer, stored_bundles(writer.reads, bundle), calendar, now_utc)
+    return Recorder(writer, enricher, rules.chips, rules.tagger.version, follower)
 
 
 def redrive(store: str, *, reason: str = "") -> Redriven:

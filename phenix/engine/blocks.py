@@ -49,6 +49,13 @@ class Block:
         """As :meth:`of_rows`, given by column; the last ones may be left out."""
         return cls({}, len(columns[0]), lambda name: column_of(columns[INDEX[name]], BY_NAME[name].type))
 
+    @classmethod
+    def joined(cls, blocks: Sequence[Block]) -> Block:
+        """The rows of several blocks, one after the other."""
+        if len(blocks) == 1:
+            return blocks[0]
+        return cls({}, sum(b.rows for b in blocks), lambda name: _joined([block.stored(name) for block in blocks]))
+
     def __getitem__(self, rows: slice) -> Block:
         """The block of a run of these rows, sharing their memory."""
         return Block({}, len(range(self.rows)[rows]), lambda name: self.stored(name)[rows])
@@ -119,6 +126,23 @@ def _coded(cells: Sequence[str | None], members: tuple[str, ...]) -> Column:
     own = {word: code for code, word in enumerate(found)} | {None: 0}
     values = np.fromiter(map(own.__getitem__, cells), np.min_scalar_type(len(own)), len(cells))
     return Column(values, known, Words([word for word in found if word is not None] or [""]))
+
+
+def _joined(columns: Sequence[Column]) -> Column:
+    values, words = [column.values for column in columns], columns[0].words
+    if words is not None and any(column.words is not words for column in columns):
+        own: dict[str, int] = {}
+        for place, column in enumerate(columns):
+            assert column.words is not None
+            codes = [own.setdefault(word, len(own)) for word in column.words.words]
+            values[place] = np.array(codes, np.int64)[column.values]
+        words = Words(list(own))
+    known = None
+    if any(column.known is not None for column in columns):
+        known = np.concatenate([
+            np.ones(len(column.values), np.bool_) if column.known is None else column.known for column in columns
+        ])  # fmt: skip
+    return Column(np.concatenate(values), known, words)
 
 
 def cells_of(column: Column) -> list[Any]:

@@ -80,6 +80,7 @@ def import_parts(parts: Iterator[Part], recorder: Recorder, tell: Callable[[Prog
         summary.dead_letters.update(reason for _, reason, _, _ in part.letters)
         summary.seconds = time.perf_counter() - started
         tell(Progress(part.phase, part.done, part.total, summary.seconds))
+    recorder.finish(level=True)
     summary.read = summary.stored + summary.duplicates + sum(summary.dead_letters.values())
     summary.unmatched_cancels = recorder.unmatched_cancels
     received = time.thread_time() - cpu_before - sum(recorder.cpu.values())

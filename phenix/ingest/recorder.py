@@ -11,16 +11,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from phenix.engine.enrich.clock import DAY, et_of
+from phenix.engine.enrich.enricher import Enriched
 from phenix.engine.feed import Feed
 from phenix.engine.flow import ENRICHED, Row
 from phenix.engine.store.base import Batch, Gap, GapState, OpenInterest, UnderlyingQuote, Writer
 from phenix.engine.store.versions import Activation, RuleVersion
 from phenix.ingest.rules import Enriching, Prepared, Rulebook
 
-__all__ = ["Recorded", "Recorder", "now_utc"]
+__all__ = ["Beside", "Recorded", "Recorder", "now_utc"]
 
 _BATCH: Final = 10_000
 _CHIPS: Final = next(i for i, field in enumerate(ENRICHED) if field.name == "chips_set")
@@ -39,25 +40,52 @@ class Recorded:
     enriched_at: int
 
 
+class Beside(Protocol):
+    """What compares rules on rows once these are stored."""
+
+    def wanted(self) -> bool:
+        """Whether there is anything to compare with."""
+        ...
+
+    def stored(self, rows: Sequence[Row], found: Enriched) -> None:
+        """Take rows that were just stored and enriched."""
+        ...
+
+    def rest(self) -> None:
+        """Use a moment without rows."""
+        ...
+
+    def finish(self, *, level: bool) -> None:
+        """Store what was taken, with ``level`` of all that is stored."""
+        ...
+
+
 class Recorder:
     """The way into the store for import and worker alike; ``chips`` are the ids of what the enricher tags, by bit.
 
-    ``rule_version`` is what it tags by, ``watermark`` the last seq that is enriched.
+    ``rule_version`` is what it tags by, ``watermark`` the last seq that is enriched. ``beside`` sees each batch once it
+    is committed.
     """
 
     def __init__(
-        self, writer: Writer, enricher: Enriching, chips: Mapping[int, str] | None = None, rule_version: str = ""
+        self,
+        writer: Writer,
+        enricher: Enriching,
+        chips: Mapping[int, str] | None = None,
+        rule_version: str = "",
+        beside: Beside | None = None,
     ) -> None:
         self.chips = chips or {}
         self.rule_version = rule_version
         self.watermark = writer.reads.watermark()
+        self._beside = beside
         self._writer = writer
         self._enricher = enricher
         self._rulebook = Rulebook()
         self._failed: BaseException | None = None
         self.unmatched_cancels = 0
         self.cpu: defaultdict[str, float] = defaultdict(float)
-        """CPU seconds by stage: ``store``, ``enrich`` (chips and score included), ``store enriched``."""
+        """CPU seconds by stage: ``store``, ``enrich`` (chips and score included), ``store enriched``, ``shadow``."""
         self.hits: Counter[int] = Counter()
         """Enriched rows by the bit of each chip that is on."""
 
@@ -88,6 +116,20 @@ class Recorder:
     def tell(self, feed: Feed) -> None:
         """Keep what the terminal's feed is like. Raises StoreError."""
         self._writer.put_feed(feed)
+        if self._beside is not None and self._beside.wanted():
+            with self._stage("shadow"):
+                self._beside.rest()
+
+    def leave(self, feed: Feed) -> None:
+        """Keep what the feed was like in the end, and what is only in memory. Raises StoreError."""
+        self._writer.put_feed(feed)
+        self.finish(level=False)
+
+    def finish(self, *, level: bool) -> None:
+        """Store what was compared, with ``level`` on every row that is stored. Raises StoreError."""
+        if self._beside is not None and self._beside.wanted():
+            with self._stage("shadow"):
+                self._beside.finish(level=level)
 
     def asked_rules(self) -> list[tuple[Activation, RuleVersion | None]]:
         """What was asked of the rules since the last look, with the version that shall be active, if it is there."""
@@ -164,6 +206,9 @@ class Recorder:
                 enriched.symbol_stats,
             )
         self.watermark = rows[-1][0]
+        if self._beside is not None and self._beside.wanted():
+            with self._stage("shadow"):
+                self._beside.stored(rows, enriched)
         for chips, count in Counter(enriched.columns[_CHIPS]).items():
             while chips:
                 self.hits[chips.bit_length() - 1] += count

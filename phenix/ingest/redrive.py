@@ -71,6 +71,7 @@ def redrive(reader: Reader, recorder: Recorder, sessions: Sessions, *, reason: s
             recorded = recorder.record(Batch(rows=rows, redriven=numbers))
             done.stored += len(recorded.rows)
             done.duplicates += recorded.duplicates
+    recorder.finish(level=False)
     return done
 
 

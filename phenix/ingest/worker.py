@@ -198,7 +198,7 @@ class Worker:
                         await self._flush(pool)
                     self._intake.finish(self._now())
                     await self._flush(pool)
-                    await loop.run_in_executor(pool, self._recorder.tell, self._left or self.feed)
+                    await loop.run_in_executor(pool, self._recorder.leave, self._left or self.feed)
                 finally:
                     for task in self._tasks.values():
                         task.cancel()

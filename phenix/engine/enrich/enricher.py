@@ -8,8 +8,9 @@ a restarted enricher, or one fed the same rows in other batches, yields the same
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -73,7 +74,8 @@ class Tagger(Protocol):
 class Enriched:
     """One batch: enriched values in the order of the raw rows, and what else it changed.
 
-    ``columns`` are lists in the order of :data:`phenix.engine.flow.ENRICHED`.
+    ``columns`` are lists in the order of :data:`phenix.engine.flow.ENRICHED`, ``block`` the whole rows as arrays, and
+    ``tag_ns`` how long the tagger took, nanoseconds.
     ``cancels`` are (seq of the original, seq of the cancel record); the original may be of this batch,
     and its own row does not know yet. ``unmatched`` counts cancel records without an original.
     """
@@ -83,6 +85,8 @@ class Enriched:
     unmatched: int
     contract_stats: list[ContractStats]
     symbol_stats: list[SymbolStats]
+    block: Block = field(compare=False, default_factory=lambda: Block({}, 0))
+    tag_ns: int = field(compare=False, default=0)
 
     @property
     def rows(self) -> list[tuple[Any, ...]]:
@@ -150,13 +154,18 @@ class Enricher:
             day = self._day(raws[rows.start][_DATE], raws[rows.start][_SEQ])
             self._advance(day, batch, rows, figures, changed)
         columns = self._columns(batch, figures, now)
+        began = time.perf_counter_ns()
         tags = self._tagger.tag(batch.block.with_columns(columns))
+        took = time.perf_counter_ns() - began
+        block = batch.block.with_columns(columns | dict(tags))
         return Enriched(
-            tuple(cells_of(tags[field.name] if field.name in tags else columns[field.name]) for field in ENRICHED),
+            tuple(cells_of(block.stored(field.name)) for field in ENRICHED),
             changed.cancels,
             changed.unmatched,
             [line for day, numbers in changed.contracts.items() for line in contract_stats(day, [*numbers], now)],
             [symbol_stats(minute, now) for minute in changed.minutes],
+            block,
+            took,
         )
 
     def _day(self, date: int, seq: int) -> SessionDay:

@@ -1,0 +1,83 @@
+"""A rule version over rows that another version enriched: the chips and the score it would have given them.
+
+Where both take the same constants into the enricher's formulas, the figures of the rows are those of either version and
+only the tags are computed. Where they do not (sides, and what follows from them, differ), the rows are enriched anew
+beside, by an enricher with its own rolling state: exact as well, at the price of the first enrichment.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from phenix.dsl import core as c
+from phenix.dsl.passes import normalize
+from phenix.engine.block_tagger import compile_block_tagger
+from phenix.engine.blocks import Block
+from phenix.engine.bundle import Bundle
+from phenix.engine.enrich.calendar import Calendar
+from phenix.engine.enrich.enricher import Enricher, History
+from phenix.engine.flow import RAW
+from phenix.engine.tagging import Tagging
+from phenix.engine.targets.arrays import Array, Column
+from phenix.engine.targets.reference import settle
+
+__all__ = ["Evaluation", "Tagged", "same_figures", "same_score", "tagged"]
+
+_RAW_FIELDS: Final = len(RAW)
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Tags of rows by column, and the nanoseconds they took; ``score`` None says it is the active version's."""
+
+    chips_set: Array
+    chips_known: Array
+    score: Column | None
+    ns: int = 0
+
+
+def tagged(block: Block, ns: int = 0) -> Tagged:
+    """The tags that enriched rows have."""
+    return Tagged(block.stored("chips_set").values, block.stored("chips_known").values, block.stored("sig_score"), ns)
+
+
+def same_figures(one: Bundle, other: Bundle) -> bool:
+    """Whether two rule versions give the enricher's formulas the same constants."""
+    return all(getattr(one, name) == getattr(other, name) for name in ("aa_floor", "aa_spread", "packages_are_neutral"))
+
+
+def same_score(one: Bundle, other: Bundle) -> bool:
+    """Whether two rule versions mean the same by the score, params included."""
+    return _score(one) == _score(other)
+
+
+def _score(bundle: Bundle) -> c.Core | None:
+    return None if bundle.score is None else normalize(settle(bundle.score.core, bundle.params))
+
+
+class Evaluation:
+    """Evaluates ``bundle`` over rows enriched under ``beside``; ``history`` gives raw rows of the past.
+
+    Rows are given in seq order, each once.
+    """
+
+    def __init__(self, bundle: Bundle, beside: Bundle, calendar: Calendar, history: History) -> None:
+        self.anew = not same_figures(bundle, beside)
+        """Whether the rows are enriched anew."""
+        self._enricher = Enricher(calendar, Tagging(bundle), history, lambda: 0) if self.anew else None
+        self._rescored = self.anew or not same_score(bundle, beside)
+        self._tag = None if self.anew else compile_block_tagger(bundle, score=self._rescored)
+
+    def __call__(self, block: Block, rows: Sequence[Sequence[Any]]) -> Tagged:
+        """Tags of rows, given as arrays and as they are stored (the raw part is enough)."""
+        began = time.perf_counter_ns()
+        if self._enricher is not None:
+            found = self._enricher.enrich([tuple(row[:_RAW_FIELDS]) for row in rows])
+            return tagged(found.block, time.perf_counter_ns() - began)
+        assert self._tag is not None
+        tags = self._tag(block)
+        score = Column(tags.score, tags.score_known) if self._rescored else None
+        return Tagged(tags.chips_set, tags.chips_known, score, time.perf_counter_ns() - began)
