@@ -71,9 +71,18 @@ class Terminal:
         await self._control.aclose()
         await self._process.kill()
 
-    async def play(self, speed: float | None = None) -> None:
-        """Begin, or go on, at a multiple of real time, 0 for as fast as it can; without one as it was started."""
-        (await self._control.post("/control/play", json={} if speed is None else {"speed": speed})).raise_for_status()
+    async def play(self, speed: float | None = None, until: str = "") -> None:
+        """Begin, or go on, at a multiple of real time, 0 for as fast as it can; without one as it was started.
+
+        ``until`` is a time of the day such as ``10:30`` at which it holds.
+        """
+        asked = {} if speed is None else {"speed": speed}
+        hold = {"until": f"{_DATE}T{until}:00"} if until else {}
+        (await self._control.post("/control/play", json=asked | hold)).raise_for_status()
+
+    async def lost(self) -> int:
+        """How many prints were played that nobody was there to hear."""
+        return sum((await self._control.get("/control/ledger")).json()["lost"].values())
 
 
 async def uninterrupted(day: Day, store: Path) -> None:

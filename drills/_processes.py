@@ -13,6 +13,7 @@ from typing import Self
 __all__ = ["DiedError", "Phenix", "free_port"]
 
 _WAIT_S = 120.0
+_HERE = Path(__file__).parents[1]
 
 
 class DiedError(Exception):
@@ -20,11 +21,15 @@ class DiedError(Exception):
 
 
 class Phenix:
-    """One ``phenix`` command. Enter it to start it; leaving kills it if it still runs."""
+    """One ``phenix`` command. Enter it to start it; leaving kills it if it still runs.
 
-    def __init__(self, *argv: str, environ: Mapping[str, str] = {}) -> None:
+    ``package`` is the folder in which the package lies that runs: this checkout where none is named.
+    """
+
+    def __init__(self, *argv: str, environ: Mapping[str, str] = {}, package: Path = _HERE) -> None:
         self._argv = argv
         self._environ = environ
+        self._package = package
         self.said: list[str] = []
         """Lines of both its outputs."""
         self._came = asyncio.Condition()
@@ -33,7 +38,7 @@ class Phenix:
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "phenix", *self._argv,
-            env={**os.environ, **self._environ}, cwd=Path(__file__).parents[1],
+            env={**os.environ, **self._environ}, cwd=self._package,  # `-m` looks there first
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         self._listening = asyncio.create_task(self._listen())

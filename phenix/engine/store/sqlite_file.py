@@ -93,7 +93,8 @@ def check_identity(connection: apsw.Connection, path: Path, *, older: bool, empt
         raise StoreError(
             Problem.NEWER,
             f"the store {path} has schema {version} of a newer Phenix, this one knows up to {LATEST}:"
-            " run the newer version; the store was not touched",
+            " run the newer version, or put a backup from before it back with this one's `phenix restore`;"
+            " the store was not touched",
         )
     if version < LATEST and not older:
         raise StoreError(

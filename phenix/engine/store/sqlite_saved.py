@@ -116,7 +116,8 @@ def _check_identity(connection: apsw.Connection, path: Path, *, writing: bool) -
         raise StoreError(
             Problem.NEWER,
             f"the saved queries {path} have schema {version} of a newer Phenix, this one knows up to {_LATEST}:"
-            " run the newer version; the file was not touched",
+            " run the newer version, or put a backup from before it back with this one's `phenix restore`;"
+            " the file was not touched",
         )
     if version < _LATEST and not writing:
         raise StoreError(
