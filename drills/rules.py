@@ -234,7 +234,7 @@ def _hold(found: Figures, store: Path, follower: _Follower) -> None:
     found.rows_near = len(near)
     found.p99_near, found.worst_near = _high(near)
     found.p99_else, found.worst_else = _high(elsewhere)
-    # Of changes without a row between them the stream tells the last: the others tagged nothing.
+    # Of changes without a row between them the stream tells the last, and perhaps others, which tagged nothing.
     expected = {_after(entry): entry.version_id for entry in history[1:] if _after(entry) < rows[-1][_SEQ]}
     before, wanted = history[0].version_id, []
     for seq, version in sorted(expected.items()):
@@ -242,7 +242,8 @@ def _hold(found: Figures, store: Path, follower: _Follower) -> None:
             wanted.append((seq, version))
         before = version
     found.told = len(wanted)
-    found.untold = len(set(wanted) ^ set(follower.rules))
+    entries = {(_after(entry), entry.version_id) for entry in history}
+    found.untold = len(set(wanted) - set(follower.rules)) + len(set(follower.rules) - entries)
     seqs = [row[_SEQ] for row in rows]
     found.lost = len(set(seqs) ^ set(follower.seqs)) + len(follower.seqs) - len(set(follower.seqs))
 

@@ -27,19 +27,19 @@ class Exported:
 
 async def export(
     run: Callable[[Callable[[Reader], Any]], Awaitable[Any]],
-    current: Callable[[Reader], Rules],
+    walking: Callable[[Reader, FlowRequest], Rules],
     live: LiveIndex,
     request: FlowRequest,
     limit_s: Callable[[], float],
 ) -> AsyncIterator[Exported | Refusal]:
     """The parts of an export: the first has no rows, a refusal is the last.
 
-    ``run`` calls a function with a reader on another thread, ``current`` gives the active rules, ``limit_s`` how long a
-    read may take.
+    ``run`` calls a function with a reader on another thread, ``walking`` gives the rules of a request, ``limit_s`` how
+    long a read may take.
     """
 
     def begin(reader: Reader) -> Exported | Refusal:
-        rules = current(reader)
+        rules = walking(reader, request)
         begun = begin_export(reader, request, rules.bundle)
         return begun if isinstance(begun, Refusal) else Exported([], begun, rules)
 

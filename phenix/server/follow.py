@@ -12,6 +12,7 @@ from phenix.engine.flow import Row
 from phenix.engine.log import Log
 from phenix.engine.store.base import Problem, StoreError
 from phenix.engine.watch import Batch, Event, Watch
+from phenix.server.rulebook import Active
 from phenix.server.rules import Rules
 
 __all__ = ["Content", "Degraded", "Events", "Progress", "Reset", "RulesChanged", "Snapshot", "Start", "follow"]
@@ -94,12 +95,14 @@ async def follow(
     under: Callable[[str], Awaitable[tuple[Watch | None, Rules]]],
     removed: Callable[[], Awaitable[int]],
     degraded: Callable[[], tuple[str, ...]],
+    active: Callable[[], Active],
     progress_s: float,
 ) -> AsyncIterator[Content]:
     """The contents of a stream.
 
     ``under`` gives the filter as a rule version understands it, None where it does not, and the rules; ``removed`` the
-    last seq that retention removed; ``degraded`` the state now, of whose changes the log's subscriptions are woken.
+    last seq that retention removed; ``degraded`` the state now, ``active`` the rules now:
+    the log's subscriptions are woken when one of these changes.
     """
     watch, rules, version = start.watch, start.rules, start.version
     position = start.begin if isinstance(start.begin, int) else start.begin.seq
@@ -112,14 +115,22 @@ async def follow(
             if (state := degraded()) != told:
                 told = state
                 yield Degraded(subscription.position, told)
+            now, batch = active(), None
             try:
-                batch = await subscription.next(max(0.0, due - time.monotonic()))
-                if batch is not None and batch.version not in ("", version):
-                    version = batch.version
+                if now.seq == subscription.position and now.rules.bundle.version != version:
+                    after, other = now.seq, now.rules.bundle.version  # no row says it yet
+                else:
+                    batch = await subscription.next(max(0.0, due - time.monotonic()))
+                    if batch is None:
+                        yield Progress(subscription.position, closing=True)
+                        return
+                    after, other = batch.after, batch.version or version
+                if other != version:
+                    version = other
                     changed, rules = await under(version)
                     watch = changed or watch
                     subscription.follow(watch, version)
-                    yield RulesChanged(batch.after, rules, kept=changed is None)
+                    yield RulesChanged(after, rules, kept=changed is None)
             except StoreError as error:
                 if error.problem is not Problem.MISSING:
                     _logger.warning("a stream lost the store: %s", error.message)
@@ -128,8 +139,7 @@ async def follow(
                 yield Reset(subscription.position, subscription.position + 1)
                 continue
             if batch is None:
-                yield Progress(subscription.position, closing=True)
-                return
+                continue
             if batch.replayed:
                 yield Progress(batch.after, replaying=True)
             events = batch.events(watch)

@@ -18,7 +18,6 @@ from phenix.engine.encode import row_key
 from phenix.engine.flow import INDEX, Row
 from phenix.engine.live.index import LiveIndex
 from phenix.engine.log import Log
-from phenix.engine.logs import note
 from phenix.engine.query.behind import waiting_row
 from phenix.engine.query.estimate import Estimate, fetch_estimate
 from phenix.engine.query.page import Page, compile_filter, fetch_page
@@ -32,6 +31,7 @@ from phenix.server.export import Exported, export
 from phenix.server.follow import Content, Events, Progress, Snapshot, Start, follow
 from phenix.server.params import Asked
 from phenix.server.readers import Readers
+from phenix.server.rulebook import Rulebook
 from phenix.server.rules import Rules
 from phenix.server.saved import SavedQueries
 from phenix.server.served import Served
@@ -47,7 +47,6 @@ _LEVEL_S: Final = 0.1
 _STATUS_S: Final = 1.0
 """How often streams are seen to learn that they lag."""
 _SIZE: Final = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-_ACTIVE_VERSION: Final = "SELECT version_id FROM filter_rule_versions WHERE is_active = 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +100,10 @@ class FlowService:
         self._followers = followers
         self._live = live
         self._degraded: tuple[str, ...] = ()
-        self._loaded: dict[str, Rules] = {}
         self._following: list[asyncio.Task[None]] = []
         self._whys = Whys()
-        self._packaged = Rules.of(packaged)
-        self._rules = self._packaged
+        self._rulebook = Rulebook(packaged)
+        self._current = self._rulebook.current
         self._status = gauge.measure
         self._timeout_s = timeout_s
         self._progress_s = progress_s
@@ -113,7 +111,7 @@ class FlowService:
     @property
     def rules(self) -> Rules:
         """The rules of the last answer, or those a moment ago."""
-        return self._rules
+        return self._rulebook.active.rules
 
     async def open(self) -> None:
         """Begin to answer from the store alone, and write nothing. Raises StoreError."""
@@ -142,14 +140,17 @@ class FlowService:
     async def _keep_level(self) -> None:
         """Keep the session in memory, and the rules, level with the store; while they are not, the store answers."""
 
-        def follow_store(reader: Reader) -> None:
+        def follow_store(reader: Reader) -> bool:
+            before = self._rulebook.active
             self._current(reader)
             self._live.follow(reader)
+            return self._rulebook.active != before
 
         failure, due = "", 0.0
         while True:
             try:
-                await self._followers.run(follow_store)
+                if await self._followers.run(follow_store):
+                    self.log.wake()
                 if time.monotonic() >= due:
                     due = time.monotonic() + _STATUS_S
                     self._tell((await self._followers.run(self._status)).degraded)
@@ -191,7 +192,7 @@ class FlowService:
         limit = self._limit(timeout_s)
 
         def answer(reader: Reader) -> Found | Refusal:
-            rules, status = self._current(reader), self._status(reader)
+            rules, status = self._rulebook.walking(reader, request), self._status(reader)
             behind = LAG in status.degraded
             page = fetch_page(reader, request, rules.bundle, live=self._live, timeout_s=limit, behind=behind)
             if isinstance(page, Refusal):
@@ -209,7 +210,7 @@ class FlowService:
         """Every row of a request, or what follows its cursor, in seq order as of the beginning; ``left_s`` is the time
         the caller has left.
         """
-        return export(self._guarded, self._current, self._live, request, lambda: self._limit(left_s()))
+        return export(self._guarded, self._rulebook.walking, self._live, request, lambda: self._limit(left_s()))
 
     def _limit(self, timeout_s: float | None) -> float:
         """A caller's deadline, which can only shorten the service's own."""
@@ -268,7 +269,7 @@ class FlowService:
         (row,) = found.page.rows
         if row[_TAGGED] is None:
             return Refusal("not_found", "The row is not enriched yet, so its chips have no reasons; try again later.")
-        near = (found.rules.bundle, self._packaged.bundle)
+        near = (found.rules.bundle, self._rulebook.packaged.bundle)
         reasons = await self._guarded(lambda reader: self._whys.of(reader, row, near))
         if reasons is None:
             gone = f"The row was tagged by rule version {row[_TAGGED]}, which this store cannot give any more."
@@ -295,6 +296,7 @@ class FlowService:
             lambda version: replays.run(lambda reader: self._under(reader, asked.request, version)),
             lambda: replays.run(lambda reader: reader.removed_upto()),
             lambda: self._degraded,
+            lambda: self._rulebook.active,
             self._progress_s,
         )
 
@@ -336,10 +338,7 @@ class FlowService:
 
     def _under(self, reader: Reader, request: FlowRequest, version: str) -> tuple[Watch | None, Rules]:
         """A filter as the rules of a version understand it, and these; the active ones where they cannot be had."""
-        rules = self._current(reader)
-        if version not in (rules.stored, rules.bundle.version):
-            rules = self._loaded.get(version) or self._load(reader, version)
-            self._loaded[version] = rules
+        rules = self._rulebook.under(reader, version)
         predicate = compile_filter(request.parts, rules.bundle)
         return None if isinstance(predicate, Refusal) else Watch(predicate, request.include_cancelled), rules
 
@@ -376,22 +375,3 @@ class FlowService:
         except StoreError as error:
             _logger.warning("the store cannot be read: %s", error.message)
             return Refusal("unavailable", "The store cannot be read now; try again in a moment.")
-
-    def _current(self, reader: Reader) -> Rules:
-        """The active rules, loaded once a version. The last good ones stay when new ones do not load."""
-        found = reader.execute(_ACTIVE_VERSION)
-        active = found[0][0] if found else ""
-        if active != self._rules.stored:
-            self._rules = self._load(reader, active)
-        note(rule_version=self._rules.bundle.version)
-        return self._rules
-
-    def _load(self, reader: Reader, active: str) -> Rules:
-        version = reader.rule_version(active) if active else None
-        if version is None or active == self._packaged.bundle.version:
-            return Rules(self._packaged.bundle, self._packaged.encoder, active)
-        try:
-            return Rules.of(Bundle.from_config(version.config_json, version.checksum), active)
-        except ValueError as error:
-            _logger.error("rule version %s does not load, the one before stays: %s", active, error)  # noqa: TRY400
-            return Rules(self._rules.bundle, self._rules.encoder, active)

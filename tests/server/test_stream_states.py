@@ -130,6 +130,23 @@ def test_a_stream_goes_on_with_the_rules_from_the_seq_they_took_effect_at(
     assert asyncio.run(follow()) == [("events", 4), (second, 4), ("events", 6), (third, 6), ("events", 8)]
 
 
+def test_a_quiet_stream_is_told_of_rules_before_any_row_says_so(store: Store, serve: Serve) -> None:
+    store.add(3)
+    server = serve(store.url, "--heartbeat", "0.05")
+    streams = [Sse(server.port, "snapshot=0"), Sse(server.port, "snapshot=0&where=size%20<%200")]
+    for stream in streams:
+        assert told(stream.frame())[:2] == ("progress", 3)
+    second = activate(store, "600k").version
+    for stream in streams:
+        frame = told(stream.frame())
+        while frame[0] in ("progress", "degraded"):
+            frame = told(stream.frame())
+        assert frame == ("rules", 3, second)
+    store.add(1, **BIG)
+    assert frames(streams[0], 4) == [("flow.updated", 4, 4)]  # it is not said again
+    streams[1].cut()
+
+
 def test_a_filter_that_new_rules_do_not_know_goes_on_as_it_was(store: Store, serve: Serve) -> None:
     server = serve(store.url, "--heartbeat", "0.05")
     stream = Sse(server.port, "where=value%20>=%20$whales_min&snapshot=0")

@@ -6,6 +6,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from phenix.engine.bundle import Bundle
 from phenix.engine.flow import INDEX, RAW
+from phenix.engine.query.cursor import Cursor
 from phenix.engine.store.base import Batch, RuleVersion
 from tests.server.conftest import Server, run
 from tests.server.rows import Store, made
@@ -90,7 +92,7 @@ def test_a_backlog_is_measured(store: Store, serve: Serve) -> None:
 
 
 def test_rules_activated_while_serving(store: Store, serve: Serve) -> None:
-    """The store decides which rules are in force; a running server learns it, and ends walks of the old ones."""
+    """The store decides which rules are in force; a running server learns it, and finishes walks under the old ones."""
     store.add(20)
     server = serve(store.url)
     _, body = server.get("/api/flow?limit=5")
@@ -104,6 +106,18 @@ def test_rules_activated_while_serving(store: Store, serve: Serve) -> None:
     assert server.get("/api/flow/filters/catalog")[1]["ruleVersion"] == other.version
     assert server.get("/api/flow?limit=5")[1]["meta"]["ruleChecksum"] == other.checksum
     status, body = server.get(f"/api/flow?limit=5&cursor={cursor}")
+    assert (status, body["meta"]["ruleVersion"], len(body["data"])) == (200, store.bundle.version, 5)
+    exported = server.get(f"/api/flow?limit=5&cursor={body['page']['nextCursor']}&sortOrder=asc")
+    assert (exported[0], exported[1]["code"]) == (400, "cursor_mismatch")
+
+
+def test_a_walk_under_rules_that_are_gone_begins_again(store: Store, serve: Serve) -> None:
+    store.add(20)
+    server = serve(store.url)
+    cursor = Cursor.decode(server.get("/api/flow?limit=5")[1]["page"]["nextCursor"])
+    assert cursor is not None
+    gone = replace(cursor, rule_version="never stored").encode()
+    status, body = server.get(f"/api/flow?limit=5&cursor={gone}")
     assert (status, body["code"]) == (410, "cursor_expired")
 
 

@@ -1,0 +1,78 @@
+"""The rule versions a server answers by: the active one, and earlier ones that a walk or a stream still needs."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+from phenix.engine.bundle import Bundle
+from phenix.engine.query.cursor import Cursor
+from phenix.engine.query.request import FlowRequest
+from phenix.engine.store.base import Reader
+from phenix.server.rules import Rules
+
+__all__ = ["Active", "Rulebook"]
+
+_logger = logging.getLogger(__name__)
+
+_ACTIVE: Final = "SELECT version_id, activated_seq FROM filter_rule_versions WHERE is_active = 1"
+_KEPT: Final = 8
+"""Earlier versions kept compiled."""
+
+
+class Active(NamedTuple):
+    """The rules that are active; rows after ``seq`` are tagged by them."""
+
+    rules: Rules
+    seq: int
+
+
+class Rulebook:
+    """Loads rule versions out of the store, each once; ``packaged`` are the rules while the store names none.
+
+    The last good ones stay when new ones do not load. Methods raise StoreError.
+    """
+
+    def __init__(self, packaged: Bundle) -> None:
+        self.packaged = Rules.of(packaged)
+        self.active = Active(self.packaged, 0)
+        """What was active a moment ago."""
+        self._others: OrderedDict[str, Rules] = OrderedDict()
+
+    def current(self, reader: Reader) -> Rules:
+        """The active rules."""
+        found = reader.execute(_ACTIVE)
+        version, seq = found[0] if found else ("", 0)
+        rules, before = self.active
+        if version != rules.stored:
+            rules = self._load(reader, version)
+        if (rules, seq) != (self.active.rules, before):
+            self.active = Active(rules, seq)
+        return rules
+
+    def under(self, reader: Reader, version: str) -> Rules:
+        """The rules of a version; the active ones where they cannot be had."""
+        rules = self.current(reader)
+        if version in (rules.stored, rules.bundle.version):
+            return rules
+        found = self._others.pop(version, None) or self._load(reader, version)
+        self._others[version] = found
+        if len(self._others) > _KEPT:
+            self._others.popitem(last=False)
+        return found
+
+    def walking(self, reader: Reader, request: FlowRequest) -> Rules:
+        """The rules that a request's walk began with; the active ones where it begins, or they cannot be had."""
+        cursor = Cursor.decode(request.cursor) if request.cursor else None
+        return self.current(reader) if cursor is None else self.under(reader, cursor.rule_version)
+
+    def _load(self, reader: Reader, version: str) -> Rules:
+        stored = reader.rule_version(version) if version else None
+        if stored is None or version == self.packaged.bundle.version:
+            return Rules(self.packaged.bundle, self.packaged.encoder, version)
+        try:
+            return Rules.of(Bundle.from_config(stored.config_json, stored.checksum), version)
+        except ValueError as error:
+            _logger.error("rule version %s does not load, the one before stays: %s", version, error)  # noqa: TRY400
+            return Rules(self.active.rules.bundle, self.active.rules.encoder, version)
