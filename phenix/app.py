@@ -518,6 +518,7 @@ def service(
     from phenix.engine.store.sqlite_saved import open_saved, saved_beside
     from phenix.server.editor import Editor
     from phenix.server.readers import Readers
+    from phenix.server.rule_desk import RuleDesk
     from phenix.server.saved import SavedQueries
     from phenix.server.service import FlowService
     from phenix.server.status import Gauge
@@ -535,7 +536,8 @@ def service(
     kept = SavedQueries(writer, Readers(partial(open_saved, saved, writing=False), 2), queries)
     return FlowService(
         queries, replays, followers, Log(opened, replays.run, also=take), live, packaged_bundle(), kept, Editor(),
-        Gauge(Calendar.packaged(), clock or time.time), timeout_s=timeout_s, progress_s=progress_s,
+        RuleDesk(lifecycle(store)), Gauge(Calendar.packaged(), clock or time.time), timeout_s=timeout_s,
+        progress_s=progress_s,
     )  # fmt: skip
 
 

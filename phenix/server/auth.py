@@ -75,7 +75,7 @@ def role_of_request(method: str, path: str) -> Role | None:
     if path in _OPEN or path.startswith("/assets/"):
         return None
     path = path.removeprefix("/api/v1").removeprefix("/api")
-    if method in _SAFE or path.startswith("/dsl/"):
+    if method in _SAFE or path.startswith("/dsl/") or path == "/rules/diff":
         return Role.READER
     return Role.OPERATOR if path.startswith("/rules/") else Role.AUTHOR
 

@@ -31,6 +31,7 @@ from phenix.server.export import Exported, export
 from phenix.server.follow import Content, Events, Progress, Snapshot, Start, follow
 from phenix.server.params import Asked
 from phenix.server.readers import Readers
+from phenix.server.rule_desk import RuleDesk
 from phenix.server.rulebook import Rulebook
 from phenix.server.rules import Rules
 from phenix.server.saved import SavedQueries
@@ -73,7 +74,7 @@ class FlowService:
     ``replays`` are the readers of the log and ``followers`` those that keep ``live`` level with the store and open the
     sessions it is asked for, apart from those of queries so that none waits for the other. ``packaged`` are the rules
     to use while the store names none, ``saved`` the saved queries beside the store, ``editor`` what answers about
-    texts, ``gauge`` what measures lag.
+    texts, ``desk`` about rule versions, ``gauge`` what measures lag.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class FlowService:
         packaged: Bundle,
         saved: SavedQueries,
         editor: Editor,
+        desk: RuleDesk,
         gauge: Gauge,
         *,
         timeout_s: float,
@@ -94,6 +96,8 @@ class FlowService:
         self.log = log
         self.saved = saved
         self.editor = editor
+        self.desk = desk
+        desk.changed = self.current_rules
         self.served = Served()
         self._readers = readers
         self._replays = replays

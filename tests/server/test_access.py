@@ -76,7 +76,7 @@ def _needed(method: str, path: str) -> Role | None:
         return None
     if method == "GET" or "/dsl/" in path:
         return Role.READER
-    return Role.OPERATOR if "/rules/" in path else Role.AUTHOR
+    return Role.READER if path.endswith("/rules/diff") else Role.OPERATOR if "/rules/" in path else Role.AUTHOR
 
 
 @pytest.mark.parametrize("who", WHO)
@@ -127,10 +127,11 @@ def test_each_grpc_method_for_each_role(guarded: Guarded, who: str) -> None:
             for method in methods:
                 service = method.containing_service
                 found = await code(channel, f"/{service.full_name}/{method.name}", method.server_streaming)
-                writes = service.name == "SavedQueryService" and method.name in ("Create", "Update", "Delete")
+                writes = method.name in ("Create", "Update", "Delete")
+                operates = method.name in ("Activate", "Rollback")
                 if who in TOLD:
                     assert found is grpc.StatusCode.UNAUTHENTICATED, method.full_name
-                elif writes and who == "reader":
+                elif (writes and who == "reader") or (operates and who != "operator"):
                     assert found is grpc.StatusCode.PERMISSION_DENIED, method.full_name
                 else:
                     assert found not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)

@@ -242,3 +242,187 @@ class SessionEstimate(_message.Message):
     rows: int
     share: float
     def __init__(self, date: _Optional[str] = ..., hits: _Optional[int] = ..., rows: _Optional[int] = ..., share: _Optional[float] = ...) -> None: ...
+
+class ListVersionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListVersionsResponse(_message.Message):
+    __slots__ = ("versions", "activations")
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATIONS_FIELD_NUMBER: _ClassVar[int]
+    versions: _containers.RepeatedCompositeFieldContainer[RuleVersion]
+    activations: _containers.RepeatedCompositeFieldContainer[Activation]
+    def __init__(self, versions: _Optional[_Iterable[_Union[RuleVersion, _Mapping]]] = ..., activations: _Optional[_Iterable[_Union[Activation, _Mapping]]] = ...) -> None: ...
+
+class RuleVersion(_message.Message):
+    __slots__ = ("version", "checksum", "active", "created_at", "activated_at", "activated_seq")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    checksum: str
+    active: bool
+    created_at: str
+    activated_at: str
+    activated_seq: int
+    def __init__(self, version: _Optional[str] = ..., checksum: _Optional[str] = ..., active: _Optional[bool] = ..., created_at: _Optional[str] = ..., activated_at: _Optional[str] = ..., activated_seq: _Optional[int] = ...) -> None: ...
+
+class Activation(_message.Message):
+    __slots__ = ("number", "cause", "version", "before", "seq", "at", "refused", "waiting", "asked_at", "asked_by", "reason", "forced")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    ASKED_AT_FIELD_NUMBER: _ClassVar[int]
+    ASKED_BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FORCED_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    cause: str
+    version: str
+    before: str
+    seq: int
+    at: str
+    refused: str
+    waiting: bool
+    asked_at: str
+    asked_by: str
+    reason: str
+    forced: bool
+    def __init__(self, number: _Optional[int] = ..., cause: _Optional[str] = ..., version: _Optional[str] = ..., before: _Optional[str] = ..., seq: _Optional[int] = ..., at: _Optional[str] = ..., refused: _Optional[str] = ..., waiting: _Optional[bool] = ..., asked_at: _Optional[str] = ..., asked_by: _Optional[str] = ..., reason: _Optional[str] = ..., forced: _Optional[bool] = ...) -> None: ...
+
+class ActivateRequest(_message.Message):
+    __slots__ = ("version", "reason", "force")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    reason: str
+    force: bool
+    def __init__(self, version: _Optional[str] = ..., reason: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
+
+class ActivateResponse(_message.Message):
+    __slots__ = ("activation",)
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    activation: Activation
+    def __init__(self, activation: _Optional[_Union[Activation, _Mapping]] = ...) -> None: ...
+
+class RollbackRequest(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class RollbackResponse(_message.Message):
+    __slots__ = ("activation",)
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    activation: Activation
+    def __init__(self, activation: _Optional[_Union[Activation, _Mapping]] = ...) -> None: ...
+
+class DiffRequest(_message.Message):
+    __slots__ = ("before", "after")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    before: str
+    after: str
+    def __init__(self, before: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
+
+class DiffResponse(_message.Message):
+    __slots__ = ("before", "after", "params_only", "changes")
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_ONLY_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    before: str
+    after: str
+    params_only: bool
+    changes: _containers.RepeatedCompositeFieldContainer[RuleChange]
+    def __init__(self, before: _Optional[str] = ..., after: _Optional[str] = ..., params_only: _Optional[bool] = ..., changes: _Optional[_Iterable[_Union[RuleChange, _Mapping]]] = ...) -> None: ...
+
+class RuleChange(_message.Message):
+    __slots__ = ("kind", "name", "before", "after", "through")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    name: str
+    before: str
+    after: str
+    through: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kind: _Optional[str] = ..., name: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ..., through: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CertifyRequest(_message.Message):
+    __slots__ = ("version", "pairs", "seed")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    pairs: int
+    seed: int
+    def __init__(self, version: _Optional[str] = ..., pairs: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class CertifyResponse(_message.Message):
+    __slots__ = ("version", "checksum", "clean", "seed", "rules", "rows", "pairs", "answers", "targets", "skipped", "mismatches", "seconds")
+    class TargetsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SkippedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    CLEAN_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    MISMATCHES_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    checksum: str
+    clean: bool
+    seed: int
+    rules: int
+    rows: int
+    pairs: int
+    answers: int
+    targets: _containers.ScalarMap[str, str]
+    skipped: _containers.ScalarMap[str, str]
+    mismatches: _containers.RepeatedCompositeFieldContainer[RuleMismatch]
+    seconds: float
+    def __init__(self, version: _Optional[str] = ..., checksum: _Optional[str] = ..., clean: _Optional[bool] = ..., seed: _Optional[int] = ..., rules: _Optional[int] = ..., rows: _Optional[int] = ..., pairs: _Optional[int] = ..., answers: _Optional[int] = ..., targets: _Optional[_Mapping[str, str]] = ..., skipped: _Optional[_Mapping[str, str]] = ..., mismatches: _Optional[_Iterable[_Union[RuleMismatch, _Mapping]]] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class RuleMismatch(_message.Message):
+    __slots__ = ("target", "question", "rule", "expected", "found")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    question: str
+    rule: str
+    expected: str
+    found: str
+    def __init__(self, target: _Optional[str] = ..., question: _Optional[str] = ..., rule: _Optional[str] = ..., expected: _Optional[str] = ..., found: _Optional[str] = ...) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RuleServiceStub:
-    """Texts of the rule language: what is wrong with them, their layout, their meaning, what they hit.
+    """Texts of the rule language: what is wrong with them, their layout, their meaning, what they hit; and rule versions.
     """
 
     def __init__(self, channel):
@@ -55,10 +55,35 @@ class RuleServiceStub:
                 request_serializer=phenix_dot_v1_dot_rules__pb2.EstimateRequest.SerializeToString,
                 response_deserializer=phenix_dot_v1_dot_rules__pb2.EstimateResponse.FromString,
                 _registered_method=True)
+        self.ListVersions = channel.unary_unary(
+                '/phenix.v1.RuleService/ListVersions',
+                request_serializer=phenix_dot_v1_dot_rules__pb2.ListVersionsRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_rules__pb2.ListVersionsResponse.FromString,
+                _registered_method=True)
+        self.Activate = channel.unary_unary(
+                '/phenix.v1.RuleService/Activate',
+                request_serializer=phenix_dot_v1_dot_rules__pb2.ActivateRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_rules__pb2.ActivateResponse.FromString,
+                _registered_method=True)
+        self.Rollback = channel.unary_unary(
+                '/phenix.v1.RuleService/Rollback',
+                request_serializer=phenix_dot_v1_dot_rules__pb2.RollbackRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_rules__pb2.RollbackResponse.FromString,
+                _registered_method=True)
+        self.Diff = channel.unary_unary(
+                '/phenix.v1.RuleService/Diff',
+                request_serializer=phenix_dot_v1_dot_rules__pb2.DiffRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_rules__pb2.DiffResponse.FromString,
+                _registered_method=True)
+        self.Certify = channel.unary_unary(
+                '/phenix.v1.RuleService/Certify',
+                request_serializer=phenix_dot_v1_dot_rules__pb2.CertifyRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_rules__pb2.CertifyResponse.FromString,
+                _registered_method=True)
 
 
 class RuleServiceServicer:
-    """Texts of the rule language: what is wrong with them, their layout, their meaning, what they hit.
+    """Texts of the rule language: what is wrong with them, their layout, their meaning, what they hit; and rule versions.
     """
 
     def Check(self, request, context):
@@ -89,6 +114,41 @@ class RuleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListVersions(self, request, context):
+        """The stored versions, and what was asked of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Activate(self, request, context):
+        """Makes a version the active one, from the next row on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rollback(self, request, context):
+        """Goes back to the version that was active before; asked again, to the one before that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Diff(self, request, context):
+        """What a version changes against another.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Certify(self, request, context):
+        """Holds every target's answers against the reference's, over random rules and rows beside the version's own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RuleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +172,31 @@ def add_RuleServiceServicer_to_server(servicer, server):
                     request_deserializer=phenix_dot_v1_dot_rules__pb2.EstimateRequest.FromString,
                     response_serializer=phenix_dot_v1_dot_rules__pb2.EstimateResponse.SerializeToString,
             ),
+            'ListVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVersions,
+                    request_deserializer=phenix_dot_v1_dot_rules__pb2.ListVersionsRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_rules__pb2.ListVersionsResponse.SerializeToString,
+            ),
+            'Activate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Activate,
+                    request_deserializer=phenix_dot_v1_dot_rules__pb2.ActivateRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_rules__pb2.ActivateResponse.SerializeToString,
+            ),
+            'Rollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollback,
+                    request_deserializer=phenix_dot_v1_dot_rules__pb2.RollbackRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_rules__pb2.RollbackResponse.SerializeToString,
+            ),
+            'Diff': grpc.unary_unary_rpc_method_handler(
+                    servicer.Diff,
+                    request_deserializer=phenix_dot_v1_dot_rules__pb2.DiffRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_rules__pb2.DiffResponse.SerializeToString,
+            ),
+            'Certify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Certify,
+                    request_deserializer=phenix_dot_v1_dot_rules__pb2.CertifyRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_rules__pb2.CertifyResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'phenix.v1.RuleService', rpc_method_handlers)
@@ -121,7 +206,7 @@ def add_RuleServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RuleService:
-    """Texts of the rule language: what is wrong with them, their layout, their meaning, what they hit.
+    """Texts of the rule language: what is wrong with them, their layout, their meaning, what they hit; and rule versions.
     """
 
     @staticmethod
@@ -222,6 +307,141 @@ class RuleService:
             '/phenix.v1.RuleService/Estimate',
             phenix_dot_v1_dot_rules__pb2.EstimateRequest.SerializeToString,
             phenix_dot_v1_dot_rules__pb2.EstimateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.RuleService/ListVersions',
+            phenix_dot_v1_dot_rules__pb2.ListVersionsRequest.SerializeToString,
+            phenix_dot_v1_dot_rules__pb2.ListVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Activate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.RuleService/Activate',
+            phenix_dot_v1_dot_rules__pb2.ActivateRequest.SerializeToString,
+            phenix_dot_v1_dot_rules__pb2.ActivateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.RuleService/Rollback',
+            phenix_dot_v1_dot_rules__pb2.RollbackRequest.SerializeToString,
+            phenix_dot_v1_dot_rules__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Diff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.RuleService/Diff',
+            phenix_dot_v1_dot_rules__pb2.DiffRequest.SerializeToString,
+            phenix_dot_v1_dot_rules__pb2.DiffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Certify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.RuleService/Certify',
+            phenix_dot_v1_dot_rules__pb2.CertifyRequest.SerializeToString,
+            phenix_dot_v1_dot_rules__pb2.CertifyResponse.FromString,
             options,
             channel_credentials,
             insecure,

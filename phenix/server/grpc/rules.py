@@ -1,8 +1,8 @@
-"""What editors ask, over gRPC."""
+"""What editors ask, and rule versions, over gRPC."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from google.protobuf.json_format import ParseDict
 
@@ -10,9 +10,12 @@ from phenix.engine.query.request import Refusal
 from phenix.server._pb import rules_pb2, rules_pb2_grpc
 from phenix.server.editor_body import Question, question
 from phenix.server.grpc.errors import abort
+from phenix.server.rule_desk import CERTIFIED, CERTIFIED_MOST
 from phenix.server.service import FlowService
 
 __all__ = ["RuleGateway"]
+
+_M = TypeVar("_M")
 
 _MEMBERS: Final = ("text", "kind", "name", "sessions")
 _KINDS: Final[dict[int, str]] = {
@@ -28,6 +31,7 @@ class RuleGateway(rules_pb2_grpc.RuleServiceServicer):
     def __init__(self, service: FlowService) -> None:
         self._service = service
         self._editor = service.editor
+        self._desk = service.desk
 
     async def Check(self, request: rules_pb2.CheckRequest, context: Any) -> rules_pb2.CheckResponse:  # noqa: N802
         asked = await _asked(context, text=request.text, kind=_kind(request.kind), name=request.name)
@@ -60,6 +64,40 @@ class RuleGateway(rules_pb2_grpc.RuleServiceServicer):
         answer = rules_pb2.EstimateResponse()
         ParseDict(found.to_dict(), answer)
         return answer
+
+    async def ListVersions(  # noqa: N802
+        self,
+        request: rules_pb2.ListVersionsRequest,  # noqa: ARG002 - it has no members
+        context: Any,
+    ) -> rules_pb2.ListVersionsResponse:
+        return await _told(context, await self._desk.versions(), rules_pb2.ListVersionsResponse())
+
+    async def Activate(self, request: rules_pb2.ActivateRequest, context: Any) -> rules_pb2.ActivateResponse:  # noqa: N802
+        found = await self._desk.activate(request.version, request.reason, force=request.force)
+        return await _told(context, found, rules_pb2.ActivateResponse(), "activation")
+
+    async def Rollback(self, request: rules_pb2.RollbackRequest, context: Any) -> rules_pb2.RollbackResponse:  # noqa: N802
+        return await _told(
+            context, await self._desk.rollback(request.reason), rules_pb2.RollbackResponse(), "activation"
+        )
+
+    async def Diff(self, request: rules_pb2.DiffRequest, context: Any) -> rules_pb2.DiffResponse:  # noqa: N802
+        return await _told(context, await self._desk.diff(request.before, request.after), rules_pb2.DiffResponse())
+
+    async def Certify(self, request: rules_pb2.CertifyRequest, context: Any) -> rules_pb2.CertifyResponse:  # noqa: N802
+        if not 0 <= request.pairs <= CERTIFIED_MOST or request.seed < 0:
+            said = f"`pairs` is a whole number from 0 to {CERTIFIED_MOST:,}, and `seed` none below 0."
+            return await abort(context, Refusal("invalid_query", said))
+        found = await self._desk.certify(request.version, request.pairs or CERTIFIED, request.seed)
+        return await _told(context, found, rules_pb2.CertifyResponse())
+
+
+async def _told(context: Any, found: dict[str, Any] | Refusal, answer: _M, member: str = "") -> _M:
+    """What the desk says as a message, or in a member of it."""
+    if isinstance(found, Refusal):
+        await abort(context, found)
+    ParseDict({member: found} if member else found, answer)
+    return answer
 
 
 def _kind(kind: int) -> str:

@@ -32,6 +32,7 @@ from phenix.server.rest.guard import Guard
 from phenix.server.rest.operations import JSON, Operation, routes, under
 from phenix.server.rest.page import pages
 from phenix.server.rest.query import read_pairs, refuse_any
+from phenix.server.rest.rules import rule_routes
 from phenix.server.rest.saved import saved_routes
 from phenix.server.rest.security import SecureHeaders
 from phenix.server.rules import Rules
@@ -83,6 +84,7 @@ def _operations(service: FlowService, documents: Documents, *, legacy: bool) -> 
                   ("resume_expired", *slow), media=(JSON, "text/event-stream"), hears=("Last-Event-ID",)),
         *saved_routes(service, legacy=legacy),
         *editor_routes(service),
+        *rule_routes(service),
         Operation("GET", "/flow/{id}", gateway.row, "One row.", "FlowRow", taken(Use.ROW), slow,
                   id_pattern=ROW_ID.pattern),
         Operation("GET", "/flow/{id}/why", gateway.why, "Why a row has its chips.", "FlowWhy", refuses=slow,

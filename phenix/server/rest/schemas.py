@@ -74,6 +74,8 @@ def schemas(chips: Iterable[str]) -> dict[str, Schema]:
     found: dict[str, Schema] = {"Row": _row(list(chips)), **_SHAPES}
     for name, message in (("Summary", "SummarizeResponse"), ("Facets", "FacetsResponse"), ("Reasons", "WhyResponse")):
         found[name] = _message(flow_pb2.DESCRIPTOR.message_types_by_name[message], found)
+    for name, title in _OF_RULES.items():
+        found[title] = _message(rules_pb2.DESCRIPTOR.message_types_by_name[name], found)
     for name, members in MEMBERS.items():
         title = name.capitalize()
         found[f"Dsl{title}Body"] = _object(*members[1:], **{member: _ASKED[member] for member in members})
@@ -205,7 +207,27 @@ _ASKED: Final[dict[str, Schema]] = {
 }
 """What an editor's question has."""
 
+_OF_RULES: Final = {
+    "ListVersionsResponse": "RuleVersionList",
+    "Activation": "Activation",
+    "DiffResponse": "RuleChanges",
+}
+"""Messages about rule versions, and their schemas."""
+_TEXTS: Final[Schema] = {"type": "object", "minProperties": 1, "additionalProperties": _TEXT}
+
 _SHAPES: Final[dict[str, Schema]] = {
+    "RuleVersions": _object(data=ref("RuleVersionList")),
+    "RuleActivation": _object(data=ref("Activation")),
+    "RuleDiff": _object(data=ref("RuleChanges")),
+    "RulesStored": _object(data=_object(version=_TEXT, checksum=_TEXT, new=_FLAG, chips=list_of(_TEXT))),
+    "RulesBody": {"anyOf": [
+        _object(sources={**_TEXTS, "description": "Texts of rule files by their names."}),
+        _object("version", params={**_TEXTS, "description": "Values by their names, as in a rule file: `750k`."},
+                version={**_TEXT, "description": "The version they change; the active one when not said."}),
+    ]},
+    "ActivateBody": _object("reason", "force", version=_TEXT, reason=_TEXT, force=_FLAG),
+    "RollbackBody": _object("reason", reason=_TEXT),
+    "DiffBody": _object("from", "to", **{"from": _TEXT}, to=_TEXT),
     "FlowPage": _object(data=list_of(ref("Row")), page=ref("Page"), meta=ref("Meta")),
     "FlowRow": _object(data=ref("Row"), meta=ref("Meta")),
     "FlowSummary": _object(data=ref("Summary"), meta=ref("Meta")),

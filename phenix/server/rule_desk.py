@@ -1,0 +1,132 @@
+"""The life of rule versions, for both protocols: what the engine does, on other threads, and as JSON has it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from phenix.dsl.source import Source
+from phenix.engine.bundle import Bundle
+from phenix.engine.lifecycle import Ask, Lifecycle, activation_json, version_json
+from phenix.engine.logs import noted
+from phenix.engine.query.request import Refusal
+from phenix.engine.store.base import Problem, StoreError
+from phenix.engine.store.versions import Activation
+
+__all__ = ["CERTIFIED", "CERTIFIED_MOST", "RuleDesk"]
+
+_T = TypeVar("_T")
+_logger = logging.getLogger(__name__)
+
+CERTIFIED: Final = 1_000
+"""Rule-row pairs that are compared where nothing is said."""
+CERTIFIED_MOST: Final = 20_000
+
+
+class RuleDesk:
+    """Answers requests about rule versions. What a caller can cause comes back as a Refusal."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._life = lifecycle
+        self.changed: Callable[[], Awaitable[object]] | None = None
+        """Called after a change, before it is answered, so that who asked is served by the new rules from then on."""
+        self._one = asyncio.Lock()  # of what changes rules, and of what takes a processor for seconds, one at a time
+
+    async def versions(self) -> dict[str, Any] | Refusal:
+        """The stored versions, and what was asked of them."""
+
+        def read() -> dict[str, Any]:
+            return {"versions": [version_json(one) for one in self._life.versions()],
+                    "activations": [activation_json(one) for one in self._life.history()]}  # fmt: skip
+
+        return await self._read(read)
+
+    async def push(self, sources: Sequence[Source]) -> dict[str, Any] | Refusal:
+        """Store rule files as a version."""
+        return await self._store(lambda: self._life.push(sources))
+
+    async def set_params(self, version: str, params: dict[str, str]) -> dict[str, Any] | Refusal:
+        """Store a version with other values of params."""
+        return await self._store(lambda: self._life.set_params(version, params))
+
+    async def activate(self, version: str, reason: str, *, force: bool) -> dict[str, Any] | Refusal:
+        """Make a version the active one."""
+        ask = Ask(_who(), reason, force)
+        return await self._change(lambda: self._life.activate(version, ask))
+
+    async def rollback(self, reason: str) -> dict[str, Any] | Refusal:
+        """Go back to the version before."""
+        ask = Ask(_who(), reason)
+        return await self._change(lambda: self._life.rollback(ask))
+
+    async def diff(self, before: str, after: str) -> dict[str, Any] | Refusal:
+        """What a version changes against another."""
+        found = await self._read(lambda: self._life.diff(before, after))
+        return found if isinstance(found, Refusal) else found.to_dict()
+
+    async def certify(self, version: str, pairs: int, seed: int) -> dict[str, Any] | Refusal:
+        """Hold the targets against the reference, on random rules beside those of a version."""
+        stored = await self._read(lambda: self._life.find(version))
+        if isinstance(stored, Refusal):
+            return stored
+
+        def run() -> dict[str, Any] | Refusal:
+            from phenix.engine.certify.certificate import certify
+            from phenix.engine.certify.engines import open_engines
+
+            try:
+                bundle = Bundle.from_config(stored.config_json, stored.checksum)
+            except ValueError as error:
+                return Refusal("conflict", f"Rule version {stored.version_id} cannot be used: {error}.")
+            engines, skipped = open_engines()
+            try:
+                made = certify(bundle, engines, pairs=pairs, seed=seed or secrets.randbits(31), skipped=skipped)
+            finally:
+                for engine in engines:
+                    engine.close()
+            shown = ("checksum", "seed", "rules", "rows", "pairs", "answers", "targets", "skipped", "seconds")
+            told = made.to_dict()
+            wrong = ("target", "question", "rule", "expected", "found")
+            return {"version": made.bundle, "clean": made.clean, **{name: told[name] for name in shown},
+                    "mismatches": [{name: one[name] for name in wrong} for one in told["mismatches"]]}  # fmt: skip
+
+        async with self._one:
+            return await self._read(run)
+
+    async def _store(self, store: Callable[[], tuple[Bundle, bool] | Refusal]) -> dict[str, Any] | Refusal:
+        async with self._one:
+            found = await self._read(store)
+        if isinstance(found, Refusal):
+            return found
+        bundle, new = found
+        return {"version": bundle.version, "checksum": bundle.checksum, "new": new,
+                "chips": [chip.id for chip in bundle.chips]}  # fmt: skip
+
+    async def _change(self, change: Callable[[], Activation | Refusal]) -> dict[str, Any] | Refusal:
+        async with self._one:
+            found = await self._read(change)
+        if isinstance(found, Refusal):
+            return found
+        if self.changed is not None:
+            await self.changed()
+        _logger.info("rules %s (%s): %s", found.version_id, found.cause.value, "asked" if found.waiting else found.seq)
+        if found.refused is not None:
+            return Refusal("conflict", f"{found.version_id} is not active: {found.refused}.")
+        return activation_json(found)
+
+    async def _read(self, read: Callable[[], _T]) -> _T | Refusal:
+        try:
+            return await asyncio.to_thread(read)
+        except StoreError as error:
+            if error.problem is Problem.MISSING:
+                return Refusal("not_found", "There is no store yet: ingest makes it, and the packaged rules its first.")
+            _logger.warning("the store cannot be used for rules: %s", error.message)
+            return Refusal("unavailable", "The store cannot be used now; try again in a moment.")
+
+
+def _who() -> str:
+    """Whose request this is."""
+    return str(noted().get("client", ""))
