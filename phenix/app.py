@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from phenix.engine.bundle import Bundle
     from phenix.engine.lifecycle import Lifecycle
     from phenix.engine.replay import Replay
+    from phenix.engine.shadow.bands import Bands
+    from phenix.engine.shadow.comparisons import Comparisons
     from phenix.engine.store.base import Reader, Writer
     from phenix.engine.store.sqlite_backup import Copied
     from phenix.engine.store.sqlite_retention import Held, Leaving, Removed
@@ -42,9 +44,11 @@ __all__ = [
     "access",
     "active_bundle",
     "back_up",
+    "bands",
     "bootstrap",
     "choose_sessions",
     "compact",
+    "comparisons",
     "ingest_metrics",
     "lifecycle",
     "local",
@@ -137,15 +141,39 @@ def packaged_bundle() -> Bundle:
     return packaged
 
 
-def lifecycle(store: str) -> Lifecycle:
+def lifecycle(store: str, bands: Bands | None = None) -> Lifecycle:
     """What changes the rules of the store at a URL; raises StoreError for an address that is none."""
     from functools import partial
 
-    from phenix.engine.lifecycle import Lifecycle
+    from phenix.engine.lifecycle import Lifecycle, compared
     from phenix.engine.store.base import sqlite_path
     from phenix.engine.store.sqlite_rules import SqliteLedger
 
-    return Lifecycle(partial(open_reader, store), partial(open_writer, store), SqliteLedger(sqlite_path(store)))
+    ledger, gate = SqliteLedger(sqlite_path(store)), partial(compared, bands=bands)
+    return Lifecycle(partial(open_reader, store), partial(open_writer, store), ledger, gate=gate)
+
+
+def bands(settings: Settings) -> Bands:
+    """How far a rule version in shadow may be from the active one."""
+    from phenix.engine.shadow.bands import Bands
+
+    return Bands(settings.shadow_hits, settings.shadow_rows)
+
+
+def comparisons(store: str, bands: Bands | None = None) -> Comparisons:
+    """The comparisons of rule versions in the store at a URL; raises StoreError for an address that is none."""
+    import time
+    from functools import partial
+
+    from phenix.engine.enrich.calendar import Calendar
+    from phenix.engine.shadow.bands import Bands
+    from phenix.engine.shadow.comparisons import Comparisons
+    from phenix.engine.store.base import sqlite_path
+
+    return Comparisons(
+        sqlite_path(store), partial(open_reader, store), stored_bundles, Calendar.packaged(), bands or Bands(),
+        lambda: time.time_ns() // 1_000_000,
+    )  # fmt: skip
 
 
 # -- store: the writer (one process), readers (any), and copies
@@ -227,9 +255,10 @@ def compact(store: str) -> int:
 # -- ingest: normaliser, enricher and worker; the importer; the terminal client
 
 
-def recorder(writer: Writer) -> Recorder:
+def recorder(writer: Writer, artifacts: Comparisons | None = None) -> Recorder:
     """The way into a store: its enricher, with the rule version the store says is active.
 
+    ``artifacts`` writes what was compared of a session, when that is over.
     A store without one gets the packaged rules. Raises RulesError when neither can be used.
     """
     from phenix.engine.enrich.calendar import Calendar
@@ -241,7 +270,8 @@ def recorder(writer: Writer) -> Recorder:
     bundle, calendar = active_bundle(writer), Calendar.packaged()
     rules = Prepared.of(bundle)
     enricher = Enricher(calendar, rules.tagger, writer.reads.session_raw, now_utc)
-    follower = Follower(writer, stored_bundles(writer.reads, bundle), calendar, now_utc)
+    tell = artifacts.keep if artifacts else None
+    follower = Follower(writer, stored_bundles(writer.reads, bundle), calendar, now_utc, tell=tell)
     return Recorder(writer, enricher, rules.chips, rules.tagger.version, follower)
 
 

@@ -8,14 +8,20 @@ names holds the same names as top-level keys; the environment wins over it.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 __all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "load"]
+
+
+_DECIMAL: Final = re.compile(r"\d{1,6}(\.\d{1,6})?", re.ASCII)
+_MOST_PERCENT: Final = 100_000
 
 
 class SettingsError(Exception):
@@ -46,6 +52,8 @@ class Settings:
     rate_limit: int
     stream_limit: int
     metrics_port: int | None
+    shadow_hits: Fraction
+    shadow_rows: Fraction
     sealed_sessions: int
     base_url: str
     stream_url: str
@@ -84,6 +92,12 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
         raise ValueError(f"a whole number from {low} to {high}")
 
     return parse
+
+
+def _percent(text: str) -> Fraction:
+    if _DECIMAL.fullmatch(text) and Fraction(text) <= _MOST_PERCENT:
+        return Fraction(text)
+    raise ValueError(f"a percentage from 0 to {_MOST_PERCENT} such as 2.5, without its sign")
 
 
 def _optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -177,6 +191,10 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("PHENIX_METRICS_PORT", "metrics_port", "", _optional(_PORT),
             "Port of this machine on which `phenix ingest` has its /metrics and /health; 0 takes a free one, empty: "
             "none. Those of `phenix serve` are on its own port."),
+    Setting("PHENIX_SHADOW_HITS_PCT", "shadow_hits", "20", _percent,
+            "Band of a rule version in shadow: how much more or less often a chip may be on, percent of its rows."),
+    Setting("PHENIX_SHADOW_ROWS_PCT", "shadow_rows", "5", _percent,
+            "Band of a rule version in shadow: rows that a chip may gain and lose, percent of all rows."),
     Setting("PHENIX_SEALED_SESSIONS", "sealed_sessions", "5", _integer(0, 1_000),
             "Sessions before the latest that `phenix serve` keeps open for searches, those asked for last; 0 leaves "
             "them to SQLite."),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine
 
+    from phenix.engine.store.base import Writer
     from phenix.ingest.importer import Progress, Summary
     from phenix.ingest.recorder import Recorder
     from phenix.ingest.worker import Figures
@@ -113,8 +114,8 @@ def run_import(args: argparse.Namespace) -> int:
         check_sources(sources)
         size = sum(path.stat().st_size for path in sources.trades)
         read = read_parts_apart if size >= _APART_BYTES else read_parts
-        with app.open_writer(args.settings.store if args.store is None else args.store) as writer:
-            summary = import_parts(read(sources), app.recorder(writer), shown.tell)
+        with app.open_writer(_store(args)) as writer:
+            summary = import_parts(read(sources), _recorder(args, writer), shown.tell)
     except KeyboardInterrupt:
         shown.end()
         print(
@@ -143,8 +144,8 @@ def run_ingest(args: argparse.Namespace) -> int:
 
     try:
         load_universe(args.settings.ingest_symbols, args.settings.universe)
-        with app.open_writer(args.settings.store if args.store is None else args.store) as writer:
-            recorder = app.recorder(writer)
+        with app.open_writer(_store(args)) as writer:
+            recorder = _recorder(args, writer)
             args.logs.about = lambda: {"rule_version": recorder.rule_version, "watermark": recorder.watermark}
             figures = asyncio.run(_ingest(args, recorder))
     except (StoreError, TerminalError, UniverseError, app.RulesError) as error:
@@ -155,6 +156,16 @@ def run_ingest(args: argparse.Namespace) -> int:
         f" batches {sum(figures.batches.counts):,}\nlatency: {figures.latency}"
     )
     return CLEAN
+
+
+def _store(args: argparse.Namespace) -> str:
+    return str(args.settings.store if args.store is None else args.store)
+
+
+def _recorder(args: argparse.Namespace, writer: Writer) -> Recorder:
+    from phenix import app
+
+    return app.recorder(writer, app.comparisons(_store(args), app.bands(args.settings)))
 
 
 async def _ingest(args: argparse.Namespace, recorder: Recorder) -> Figures:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from phenix.cli.command import CLEAN, FINDINGS, CommandError
 from phenix.cli.rules import read_sources
+from phenix.cli.shadow import add_actions
 
 if TYPE_CHECKING:
     from phenix.engine.bundle import Bundle
@@ -61,6 +62,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                   " Asked again, to the one before that.")  # fmt: skip
     for one in (activate, back):
         one.add_argument("--reason", default="", metavar="TEXT", help="why; kept with the activation")
+    add_actions(action)
 
 
 def _param(text: str) -> tuple[str, str]:
@@ -73,7 +75,7 @@ def _param(text: str) -> tuple[str, str]:
 def _lifecycle(args: argparse.Namespace) -> Lifecycle:
     from phenix import app
 
-    return app.lifecycle(args.settings.store if args.store is None else args.store)
+    return app.lifecycle(args.settings.store if args.store is None else args.store, app.bands(args.settings))
 
 
 def _held(found: Any) -> Any:

@@ -17,7 +17,7 @@ from phenix.engine.check import check_rules, run_cases
 from phenix.engine.encode import ts_text
 from phenix.engine.query.request import Refusal
 from phenix.engine.rule_diff import RuleDiff, compare
-from phenix.engine.shadow.bands import Outcome, verdict
+from phenix.engine.shadow.bands import Bands, Outcome, verdict
 from phenix.engine.store.base import Problem, Reader, StoreError, Writer
 from phenix.engine.store.versions import Activation, Ledger, RuleVersion, Why
 
@@ -41,9 +41,9 @@ Gate = Callable[[Reader, str, str], str]
 """Why a version may not follow the active one yet, by the comparison of both over sessions; "" where it may."""
 
 
-def compared(reader: Reader, active: str, candidate: str) -> str:
+def compared(reader: Reader, active: str, candidate: str, *, bands: Bands | None = None) -> str:
     """The gate that asks for enough sessions within the bands."""
-    found = verdict(reader, active, candidate, now_utc=_now())
+    found = verdict(reader, active, candidate, now_utc=_now(), bands=bands)
     return "" if found.outcome is Outcome.WITHIN else found.reason
 
 

@@ -23,7 +23,7 @@ FEWER = (
     "2 whole sessions are compared and 3 are needed: leave the version in shadow, or compare stored sessions with "
     "`phenix rules compare`"
 )
-MORE = "@x is on +30 % as often, more than 20 % either way"
+MORE = "@x is on 30.00 % more often, 20 % may be"
 DAYS = (20261123, 20261124, 20261125)
 
 

@@ -57,11 +57,12 @@ class Breach:
     limit: float
 
     def __str__(self) -> str:
-        if self.band == "rows":
-            return f"@{self.chip} changes on {self.change:.3g} % of the rows, more than {self.limit:g} %"
         if self.change is None:
             return f"@{self.chip} was on nowhere and is now"
-        return f"@{self.chip} is on {self.change:+.3g} % as often, more than {self.limit:g} % either way"
+        change = f"{abs(self.change):,.{0 if abs(self.change) >= 100 else 2}f} %"
+        if self.band == "rows":
+            return f"@{self.chip} changes on {change} of the rows, {self.limit:g} % may"
+        return f"@{self.chip} is on {change} {'more' if self.change > 0 else 'less'} often, {self.limit:g} % may be"
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,16 +59,16 @@ def _score(bundle: Bundle) -> c.Core | None:
 
 
 class Evaluation:
-    """Evaluates ``bundle`` over rows enriched under ``beside``; ``history`` gives raw rows of the past.
+    """Evaluates ``bundle`` over rows enriched under ``beside``, None where nobody knows what that was.
 
-    Rows are given in seq order, each once.
+    Rows are given in seq order, each once; ``history`` gives raw rows of the past.
     """
 
-    def __init__(self, bundle: Bundle, beside: Bundle, calendar: Calendar, history: History) -> None:
-        self.anew = not same_figures(bundle, beside)
+    def __init__(self, bundle: Bundle, beside: Bundle | None, calendar: Calendar, history: History) -> None:
+        self.anew = beside is None or not same_figures(bundle, beside)
         """Whether the rows are enriched anew."""
         self._enricher = Enricher(calendar, Tagging(bundle), history, lambda: 0) if self.anew else None
-        self._rescored = self.anew or not same_score(bundle, beside)
+        self._rescored = beside is None or self.anew or not same_score(bundle, beside)
         self._tag = None if self.anew else compile_block_tagger(bundle, score=self._rescored)
 
     def __call__(self, block: Block, rows: Sequence[Sequence[Any]]) -> Tagged:

@@ -41,6 +41,7 @@ _GATHER_S: Final = 0.5
 _STEP: Final = 1_000
 """Fewest stored rows that are read with a batch while the follower is behind."""
 _PAGE: Final = 5_000
+Tell = Callable[[list[Comparison]], None]
 
 
 class Follower:
@@ -49,7 +50,8 @@ class Follower:
     It is to be asked whether it is :meth:`wanted` before it is told anything: the candidate may be another by now.
 
     ``save_rows`` and ``save_s`` bound what is counted and not stored; small batches are compared together, up to
-    ``gather_rows`` or for half a second. ``clock`` is UTC milliseconds.
+    ``gather_rows`` or for half a second. ``clock`` is UTC milliseconds. ``tell`` gets the stored comparisons of
+    sessions that are over, and at the end all that are new.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Follower:
         save_rows: int = _SAVE_ROWS,
         save_s: float = _SAVE_S,
         gather_rows: int = _GATHER_ROWS,
+        tell: Tell | None = None,
     ) -> None:
         self._writer = writer
         self._bundles = bundles
@@ -70,6 +73,7 @@ class Follower:
         self._save_rows = save_rows
         self._save_s = save_s
         self._gather_rows = gather_rows
+        self._tell = tell
         self._run: _Run | None = None
 
     def wanted(self) -> bool:
@@ -116,6 +120,8 @@ class Follower:
         due = run.unsaved >= self._save_rows or time.monotonic() >= run.saved_at + self._save_s
         if run.unsaved and (now or due):
             run.save()
+        if self._tell is not None and (found := run.to_tell(everything=now)):
+            self._tell(found)
 
 
 @dataclass(slots=True)
@@ -156,6 +162,7 @@ class _Run:
         self._beside: tuple[str, tuple[Evaluation, Comparator] | None] = "", None
         self._counting: dict[tuple[int, str], _Counting] = {}
         self._dirty: set[tuple[int, str]] = set()
+        self._untold: dict[tuple[int, str], Comparison] = {}
         reads = writer.reads
         latest = reads.current_session() or 0
         for kept in comparisons(reads, named.version_id):
@@ -284,8 +291,19 @@ class _Run:
             for (date, version), one in self._counting.items() if (date, version) in self._dirty
         ]  # fmt: skip
         self._writer.put_comparisons(self.named, self.position, found)
+        self._untold |= {(one.session_date, one.active): one for one in found}
         self._dirty.clear()
         self.unsaved, self.saved_at = 0, time.monotonic()
+
+    def to_tell(self, *, everything: bool) -> list[Comparison]:
+        """Stored comparisons that nobody was told of: of sessions that others have followed, or ``everything``."""
+        if not self._untold:
+            return []
+        latest = max(date for date, _ in self._counting)
+        found = [one for (date, _), one in sorted(self._untold.items()) if everything or date < latest]
+        for one in found:
+            del self._untold[one.session_date, one.active]
+        return found
 
 
 def _all(rows: slice, block: Block) -> bool:
