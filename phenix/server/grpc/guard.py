@@ -118,7 +118,10 @@ def _read_here(handler: Any) -> grpc.RpcMethodHandler:
         request = _read(handler, data)
         if isinstance(request, Refusal):
             return await abort(context, request)
-        return await (handler.unary_unary or handler.unary_stream)(request, context)
+        try:
+            return await (handler.unary_unary or handler.unary_stream)(request, context)
+        except NotImplementedError:  # the library's way to say so of a method it only names
+            return await abort(context, Refusal("method_not_allowed", "This server does not answer this method."))
 
     return make(answer, None, handler.response_serializer)
 
