@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from phenix.engine.bundle import Bundle
     from phenix.engine.lifecycle import Lifecycle
     from phenix.engine.replay import Replay
+    from phenix.engine.rollout import Rollout
     from phenix.engine.shadow.bands import Bands
     from phenix.engine.shadow.comparisons import Comparisons
     from phenix.engine.store.base import Reader, Writer
@@ -85,29 +86,20 @@ class RulesError(Exception):
     """Rules that cannot be used; the message says which and why."""
 
 
-def active_bundle(writer: Writer) -> Bundle:
+def active_bundle(writer: Writer, params: Mapping[str, str] | None = None) -> Bundle:
     """The rules the store says are active; the packaged ones become its first version.
 
+    Where ``params``, of settings, have other values in them, a version with these becomes the active one.
     Raises RulesError when the packaged rules do not compile or the stored ones are not what their checksum says.
     """
     import time
 
-    from phenix.engine.bundle import Bundle
-    from phenix.engine.lifecycle import settle
-    from phenix.engine.store.base import RuleVersion
+    from phenix.engine.lifecycle import begin
 
-    settle(writer, time.time_ns() // 1_000_000)
-    stored = writer.reads.rule_version()
-    if stored is not None:
-        try:
-            return Bundle.from_config(stored.config_json, stored.checksum)
-        except ValueError as error:
-            raise RulesError(f"rule version {stored.version_id} of the store cannot be used: {error}") from error
-    packaged = packaged_bundle()
-    now = time.time_ns() // 1_000_000
-    version = RuleVersion(packaged.version, packaged.config_json, packaged.checksum, False, now, None, None)
-    writer.put_rule_version(version, activate=True, now_utc=now)
-    return packaged
+    try:
+        return begin(writer, packaged_bundle, params or {}, time.time_ns() // 1_000_000)
+    except ValueError as error:
+        raise RulesError(str(error)) from error
 
 
 def stored_bundles(reader: Reader, *known: Bundle) -> Callable[[str], Bundle | None]:
@@ -255,8 +247,8 @@ def compact(store: str) -> int:
 # -- ingest: normaliser, enricher and worker; the importer; the terminal client
 
 
-def recorder(writer: Writer, artifacts: Comparisons | None = None) -> Recorder:
-    """The way into a store: its enricher, with the rule version the store says is active.
+def recorder(writer: Writer, artifacts: Comparisons | None = None, params: Mapping[str, str] | None = None) -> Recorder:
+    """The way into a store: its enricher, with the rule version the store says is active, and ``params`` of settings.
 
     ``artifacts`` writes what was compared of a session, when that is over.
     A store without one gets the packaged rules. Raises RulesError when neither can be used.
@@ -267,7 +259,7 @@ def recorder(writer: Writer, artifacts: Comparisons | None = None) -> Recorder:
     from phenix.ingest.recorder import Recorder, now_utc
     from phenix.ingest.rules import Prepared
 
-    bundle, calendar = active_bundle(writer), Calendar.packaged()
+    bundle, calendar = active_bundle(writer, params), Calendar.packaged()
     rules = Prepared.of(bundle)
     enricher = Enricher(calendar, rules.tagger, writer.reads.session_raw, now_utc)
     tell = artifacts.keep if artifacts else None
@@ -530,6 +522,7 @@ def service(
     timeout_s: float = 5.0,
     clock: Callable[[], float] | None = None,
     sealed: int = 0,
+    rollout: Rollout | None = None,
 ) -> FlowService:
     """What both gateways serve, over readers of the store at a URL; not following the store yet.
 
@@ -544,6 +537,7 @@ def service(
     from phenix.engine.live.file import blocks_of
     from phenix.engine.live.index import LiveIndex
     from phenix.engine.log import Log
+    from phenix.engine.rollout import Rollout
     from phenix.engine.store.base import sqlite_path
     from phenix.engine.store.sqlite_saved import open_saved, saved_beside
     from phenix.server.editor import Editor
@@ -553,6 +547,11 @@ def service(
     from phenix.server.service import FlowService
     from phenix.server.status import Gauge
 
+    packaged, rollout = packaged_bundle(), rollout or Rollout()
+    if missing := rollout.missing(chip.id for chip in packaged.chips):
+        raise RulesError(
+            f"FLOW_FILTERS_V2 names {', '.join(missing)}: there is no such chip; write its id, as in `sweeps`"
+        )
     opened = partial(open_reader, store)
     queries, replays, followers = Readers(opened, 4), Readers(opened, 2), Readers(opened, 2)
     path = sqlite_path(store)
@@ -565,9 +564,9 @@ def service(
     writer = Readers(partial(open_saved, saved, writing=True), 1)
     kept = SavedQueries(writer, Readers(partial(open_saved, saved, writing=False), 2), queries)
     return FlowService(
-        queries, replays, followers, Log(opened, replays.run, also=take), live, packaged_bundle(), kept, Editor(),
+        queries, replays, followers, Log(opened, replays.run, also=take), live, packaged, kept, Editor(),
         RuleDesk(lifecycle(store)), Gauge(Calendar.packaged(), clock or time.time), timeout_s=timeout_s,
-        progress_s=progress_s,
+        progress_s=progress_s, rollout=rollout,
     )  # fmt: skip
 
 

@@ -14,8 +14,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from phenix.engine.rollout import Rollout
 
 __all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "load"]
 
@@ -55,6 +58,11 @@ class Settings:
     shadow_hits: Fraction
     shadow_rows: Fraction
     sealed_sessions: int
+    filters_v2: Rollout
+    premium_min: str | None
+    sizable_min: str | None
+    whales_min: str | None
+    large_size_min: str | None
     base_url: str
     stream_url: str
     health_path: str
@@ -70,12 +78,19 @@ class Settings:
     retry_base_ms: int
     concurrency: int
 
+    @property
+    def params(self) -> dict[str, str]:
+        """Values for params of the rules by their names, of the settings that are called like them."""
+        found = {setting.attribute: getattr(self, setting.attribute) for setting in SETTINGS if setting.param}
+        return {name: value for name, value in found.items() if value is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A row of the table.
 
-    ``parse`` turns text into the value, or raises ValueError saying what is expected instead.
+    ``parse`` turns text into the value, or raises ValueError saying what is expected instead. A ``param`` is a value
+    for the param of the rules that is called like the attribute.
     """
 
     name: str
@@ -83,6 +98,7 @@ class Setting:
     default: str
     parse: Callable[[str], Any]
     help: str
+    param: bool = False
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
@@ -135,6 +151,18 @@ def _path_of_url(text: str) -> str:
     if text.startswith("/") and text.isprintable() and " " not in text:
         return text
     raise ValueError("a path that begins with /")
+
+
+def _amount(text: str) -> str:
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,4})?[kM]?", text):
+        return text
+    raise ValueError("a number, such as 750000 or 750k")
+
+
+def _rollout(text: str) -> Rollout:
+    from phenix.engine.rollout import read_rollout
+
+    return read_rollout(text)
 
 
 def _symbols(text: str) -> tuple[str, ...]:
@@ -198,6 +226,17 @@ SETTINGS: Final[tuple[Setting, ...]] = (
     Setting("PHENIX_SEALED_SESSIONS", "sealed_sessions", "5", _integer(0, 1_000),
             "Sessions before the latest that `phenix serve` keeps open for searches, those asked for last; 0 leaves "
             "them to SQLite."),
+    Setting("FLOW_FILTERS_V2", "filters_v2", "on", _rollout,
+            "Which chips `phenix serve` serves. on: all; core: Calls, Puts, Bid, Ask, 100k+, Whales and OTM, the "
+            "others are tagged and shown as `shadow`; shadow: the same, while a candidate is compared; off: those "
+            "seven, the others are `off`. After it, with commas, ids of chips that are served besides: core,sweeps."),
+    *(
+        Setting(f"FLOW_FILTER_{name}_MIN", attribute, "", _optional(_amount),
+                f"Older way to say the param `{attribute}`: ingest makes a rule version with it the active one, and "
+                "warns; `phenix rules set` is the way now.", param=True)
+        for name, attribute in (("100K", "premium_min"), ("SIZABLE", "sizable_min"), ("WHALES", "whales_min"),
+                                ("LARGE_SIZE", "large_size_min"))
+    ),
     Setting("THETADATA_BASE_URL", "base_url", "http://127.0.0.1:25503", _url("http", "https"),
             "The terminal's REST address."),
     Setting("THETADATA_STREAM_URL", "stream_url", "ws://127.0.0.1:25520/v1/events", _url("ws", "wss"),

@@ -165,7 +165,8 @@ def _store(args: argparse.Namespace) -> str:
 def _recorder(args: argparse.Namespace, writer: Writer) -> Recorder:
     from phenix import app
 
-    return app.recorder(writer, app.comparisons(_store(args), app.bands(args.settings)))
+    artifacts = app.comparisons(_store(args), app.bands(args.settings))
+    return app.recorder(writer, artifacts, args.settings.params)
 
 
 async def _ingest(args: argparse.Namespace, recorder: Recorder) -> Figures:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,7 @@ from phenix.dsl.scope import ParamInfo, Scope
 from phenix.dsl.source import Source, Span, packaged
 from phenix.dsl.types import Kind, Value
 from phenix.engine.flow import CATALOG, meaning
+from phenix.engine.rollout import Rollout, State
 from phenix.engine.tagger import compile_tagger
 from phenix.engine.targets.english import say
 
@@ -69,6 +71,7 @@ class Bundle:
         self._labels = {rule.id: rule.label for rule in program.chips}
         self.chips = tuple(self._chip(rule) for rule in program.chips)
         self._by_id = {chip.id: chip for chip in self.chips}
+        self.rollout = Rollout()
         self.known_mask = sum(1 << chip.bit for chip in self.chips)
         self.score: DerivedField | None = next((f for f in program.fields if f.meta.provides == "sig_score"), None)
         score = self.score.core if self.score else None
@@ -86,6 +89,12 @@ class Bundle:
             first = next(d for d in found if d.severity == "error")
             raise ValueError(f"the stored rule version no longer compiles: {first.code} {first.message}")
         return bundle
+
+    def rolled_out(self, rollout: Rollout) -> Bundle:
+        """The same rules, of which as many chips are served as a rollout says."""
+        other = copy(self)
+        other.rollout = rollout
+        return other
 
     def with_params(self, values: Mapping[str, str]) -> Bundle | tuple[Diagnostic, ...]:
         """The same rules with other values of some params, written as in a rule file; or what is wrong with them."""
@@ -144,6 +153,11 @@ class Bundle:
         return bool(self.params["packages_are_neutral"])
 
     # -- what the API asks
+
+    @property
+    def served(self) -> tuple[Chip, ...]:
+        """The chips that are rolled out."""
+        return tuple(chip for chip in self.chips if self.rollout.state(chip.id) is State.ON)
 
     @property
     def score_label(self) -> str:

@@ -6,8 +6,9 @@ writes. So a row is tagged by one version, and where one ends and the next begin
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,11 +28,14 @@ __all__ = [
     "Lifecycle",
     "activation_json",
     "active_stack",
+    "begin",
     "bits_of",
     "compared",
     "settle",
     "version_json",
 ]
+
+_logger = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.05
 _SHORTEST: Final = 4
@@ -73,6 +77,46 @@ def _settled(writer: Writer, asked: Activation, now_utc: int) -> Activation:
     except ValueError as error:
         return writer.refuse(asked, str(error))
     return writer.activate(asked, now_utc)
+
+
+def begin(writer: Writer, packaged: Callable[[], Bundle], params: Mapping[str, str], now_utc: int) -> Bundle:
+    """What the process that holds the log begins with: the active rules, after what waits in the ledger was answered.
+
+    ``packaged`` become the first version; where ``params`` of settings have other values in the active one, a version
+    with these takes its place. Raises StoreError, and ValueError for rules or values that cannot be used.
+    """
+    settle(writer, now_utc)
+    stored = writer.reads.rule_version()
+    if stored is None:
+        bundle = packaged()
+        writer.put_rule_version(_stored(bundle, now_utc), activate=True, now_utc=now_utc)
+    else:
+        try:
+            bundle = Bundle.from_config(stored.config_json, stored.checksum)
+        except ValueError as error:
+            raise ValueError(f"rule version {stored.version_id} of the store cannot be used: {error}") from error
+    return _with_settings(writer, bundle, params, now_utc) if params else bundle
+
+
+def _with_settings(writer: Writer, bundle: Bundle, params: Mapping[str, str], now_utc: int) -> Bundle:
+    made = bundle.with_params(params)
+    said = ", ".join(f"{name}={value}" for name, value in params.items())
+    if isinstance(made, tuple):
+        raise ValueError(f"the settings FLOW_FILTER_…_MIN ({said}) cannot be used: {made[0].message}")  # noqa: TRY004
+    if made.params == bundle.params:
+        return bundle
+    _logger.warning(
+        "settings FLOW_FILTER_…_MIN (%s) make rule version %s of %s; unset them and use `phenix rules set`",
+        said, made.version, bundle.version,
+    )  # fmt: skip
+    writer.put_rule_version(_stored(made, now_utc))
+    asked = Activation(0, Why.SETTINGS, made.version, now_utc, reason=said)
+    writer.activate(writer.ask_activation(asked), now_utc)
+    return made
+
+
+def _stored(bundle: Bundle, now_utc: int) -> RuleVersion:
+    return RuleVersion(bundle.version, bundle.config_json, bundle.checksum, False, now_utc, None, None)
 
 
 class Lifecycle:
@@ -140,7 +184,7 @@ class Lifecycle:
         return Refusal("invalid_rules", changed[0].message, changed[:1])  # the others follow from it
 
     def _keep(self, bundle: Bundle) -> bool:
-        version = RuleVersion(bundle.version, bundle.config_json, bundle.checksum, False, _now(), None, None)
+        version = _stored(bundle, _now())
         try:
             with self._open_writer() as writer:
                 new = writer.reads.rule_version(bundle.version) is None

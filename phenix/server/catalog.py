@@ -31,7 +31,7 @@ def catalog(rules: Rules) -> dict[str, Any]:
                 "english": chip.english,
                 "fields": list(chip.fields),
                 "params": dict(chip.params),
-                "rollout": "on",
+                "rollout": bundle.rollout.state(chip.id).value,
             }
             for chip in bundle.chips
         ],

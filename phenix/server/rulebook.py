@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from phenix.engine.bundle import Bundle
 from phenix.engine.query.cursor import Cursor
 from phenix.engine.query.request import FlowRequest
+from phenix.engine.rollout import Rollout
 from phenix.engine.store.base import Reader
 from phenix.server.rules import Rules
 
@@ -29,13 +30,15 @@ class Active(NamedTuple):
 
 
 class Rulebook:
-    """Loads rule versions out of the store, each once; ``packaged`` are the rules while the store names none.
+    """Loads rule versions out of the store, each once; ``packaged`` are the rules while the store names none,
+    ``rollout`` says which chips are served.
 
     The last good ones stay when new ones do not load. Methods raise StoreError.
     """
 
-    def __init__(self, packaged: Bundle) -> None:
-        self.packaged = Rules.of(packaged)
+    def __init__(self, packaged: Bundle, rollout: Rollout) -> None:
+        self._rollout = rollout
+        self.packaged = Rules.of(packaged.rolled_out(rollout))
         self.active = Active(self.packaged, 0)
         """What was active a moment ago."""
         self._others: OrderedDict[str, Rules] = OrderedDict()
@@ -72,7 +75,8 @@ class Rulebook:
         if stored is None or version == self.packaged.bundle.version:
             return Rules(self.packaged.bundle, self.packaged.encoder, version)
         try:
-            return Rules.of(Bundle.from_config(stored.config_json, stored.checksum), version)
+            bundle = Bundle.from_config(stored.config_json, stored.checksum).rolled_out(self._rollout)
+            return Rules.of(bundle, version)
         except ValueError as error:
             _logger.error("rule version %s does not load, the one before stays: %s", version, error)  # noqa: TRY400
             return Rules(self.active.rules.bundle, self.active.rules.encoder, version)

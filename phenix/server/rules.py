@@ -21,4 +21,4 @@ class Rules:
     @classmethod
     def of(cls, bundle: Bundle, stored: str = "") -> Rules:
         """A bundle with its encoder."""
-        return cls(bundle, Encoder((chip.id, chip.bit) for chip in bundle.chips), stored)
+        return cls(bundle, Encoder((chip.id, chip.bit) for chip in bundle.served), stored)

@@ -23,6 +23,7 @@ from phenix.engine.query.estimate import Estimate, fetch_estimate
 from phenix.engine.query.page import Page, compile_filter, fetch_page
 from phenix.engine.query.request import FlowRequest, Refusal
 from phenix.engine.query.summary import Summary, fetch_summary
+from phenix.engine.rollout import Rollout
 from phenix.engine.store.base import Reader, StoreError, StoreTimeout
 from phenix.engine.watch import Watch, read_batch
 from phenix.engine.why import Reasons, Whys
@@ -92,6 +93,7 @@ class FlowService:
         *,
         timeout_s: float,
         progress_s: float,
+        rollout: Rollout,
     ) -> None:
         self.log = log
         self.saved = saved
@@ -106,7 +108,7 @@ class FlowService:
         self._degraded: tuple[str, ...] = ()
         self._following: list[asyncio.Task[None]] = []
         self._whys = Whys()
-        self._rulebook = Rulebook(packaged)
+        self._rulebook = Rulebook(packaged, rollout)
         self._current = self._rulebook.current
         self._status = gauge.measure
         self._timeout_s = timeout_s

@@ -62,7 +62,7 @@ def facets(found: Summary, bundle: Bundle, limit: int) -> dict[str, Any]:
     tally = found.tally
     counted: dict[str, Mapping[str | None, int]] = {
         "symbol": {str(symbol): line.rows for symbol, line in found.by(_SYMBOL).items()},
-        "chip": {chip.id: int(tally.chips[chip.bit]) for chip in bundle.chips},
+        "chip": {chip.id: int(tally.chips[chip.bit]) for chip in bundle.served},
         "sentiment": dict(zip([*SENTIMENTS, None], map(int, tally.sentiments), strict=True)),
         "side": dict(zip([*SIDES, None], map(int, tally.sides), strict=True)),
         "right": {str(right): line.rows for right, line in found.by(_RIGHT).items()},

@@ -270,3 +270,32 @@ def test_a_holder_refuses_what_cannot_be_loaded_and_goes_on(store: Path, tape: l
         holder.store(50)
     with open_reader(store) as reader:
         assert {row[_VERSION] for row in reader.rows_after(0, 1_000)} == {life.versions()[0].version_id}
+
+
+# -- settings of older installations
+
+
+def test_older_threshold_settings_become_a_version_once(store: Path, caplog: pytest.LogCaptureFixture) -> None:
+    params = {"whales_min": "750000", "large_size_min": "1000"}  # the second is what it is anyway
+    found = []
+    for _ in range(2):
+        with app.open_writer(f"sqlite:{store}") as writer:
+            found.append(app.active_bundle(writer, params))
+    life = lifecycle(store)
+    assert [bundle.params["whales_min"] for bundle in found] == [7_500_000_000] * 2
+    assert [(entry.cause, entry.version_id, entry.reason) for entry in life.history()[1:]] == [
+        (Why.SETTINGS, found[0].version, "whales_min=750000, large_size_min=1000")
+    ]
+    assert caplog.text.count("unset them and use `phenix rules set`") == 1
+    assert [change.name for change in held(life.diff(life.versions()[0].version_id, "")).changes] == [
+        "whales_min", "whales",
+    ]  # fmt: skip
+
+
+def test_an_older_threshold_out_of_range_stops_the_start_and_changes_nothing(store: Path) -> None:
+    with (
+        app.open_writer(f"sqlite:{store}") as writer,
+        pytest.raises(app.RulesError, match=r"whales_min=7\) cannot be used: .*outside the range"),
+    ):
+        app.active_bundle(writer, {"whales_min": "7"})
+    assert len(lifecycle(store).versions()) == 1

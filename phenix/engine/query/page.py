@@ -6,8 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from phenix.dsl import core as c
 from phenix.dsl.codes import Severity
-from phenix.dsl.diagnostics import Diagnostic
+from phenix.dsl.diagnostics import Diagnostic, diagnostic
+from phenix.dsl.source import Source, Span
 from phenix.dsl.types import Kind
 from phenix.engine.bundle import Bundle
 from phenix.engine.flow import STORED, Field, Row
@@ -66,9 +68,29 @@ class Page:
 def compile_filter(parts: Sequence[tuple[str, str]], bundle: Bundle) -> Predicate | Refusal:
     """The filter of a request; a refusal holds every diagnostic."""
     compiled = compile_predicate(parts, bundle)
-    if isinstance(compiled, Predicate):
+    if not isinstance(compiled, Predicate):
+        return refused_filter(compiled)
+    served = {chip.id for chip in bundle.served}
+    if len(served) == len(bundle.chips) or not (unserved := _chips(compiled) - served):
         return compiled
-    return refused_filter(compiled)
+    return refused_filter([_unserved(chip, parts, bundle) for chip in sorted(unserved)])
+
+
+def _chips(predicate: Predicate) -> set[str]:
+    """The chips a filter names."""
+    return {node.id for node in c.walk(predicate.checked) if isinstance(node, c.Chip)}
+
+
+def _unserved(chip: str, parts: Sequence[tuple[str, str]], bundle: Bundle) -> Diagnostic:
+    """A filter that asks for a chip which is not rolled out yet."""
+    origin, text = next(((origin, text) for origin, text in parts if chip in text), parts[0])
+    at = max(text.find(chip), 0)
+    mode = bundle.rollout.mode
+    return diagnostic(
+        "PHX102", f"chip `{chip}` is not served: its rollout is `{bundle.rollout.state(chip)}`",
+        Span(at, min(at + len(chip), len(text))), Source(origin, text),
+        help=f"the server runs with FLOW_FILTERS_V2={mode}; the catalog says which chips are on",
+    )  # fmt: skip
 
 
 def refused_filter(found: Sequence[Diagnostic]) -> Refusal:

@@ -35,7 +35,7 @@ _PLACE: Final = re.compile(r"\{(\w+)\}")
 
 def document(operations: Iterable[Operation], bundle: Bundle, *, secured: bool) -> dict[str, Any]:
     """The document of these operations; ``secured`` says that they need a token."""
-    chips = tuple(chip.id for chip in bundle.chips)
+    chips = tuple(chip.id for chip in bundle.served)
     paths: dict[str, dict[str, Any]] = {}
     parameters: dict[str, Any] = {}
     for one in operations:
