@@ -40,7 +40,7 @@ Tag = Callable[[Iterable[list[Any]]], None]
 
 def enriched(rows: int) -> list[list[Any]]:
     """Full stored rows without tags."""
-    enricher = Enricher(Calendar.packaged(), NoRules(), lambda _date, _seq: (), lambda: 0)
+    enricher = Enricher(Calendar.packaged(), NoRules(), lambda _date, _before, _after: (), lambda: 0)
     raws = gaps(session(rows))
     full: list[list[Any]] = []
     for start in range(0, rows, BATCH):

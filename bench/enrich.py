@@ -85,7 +85,7 @@ def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000
     raws = session(rows)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    enricher = Enricher(Calendar.packaged(), NoRules(), lambda _date, _seq: (), lambda: 0)
+    enricher = Enricher(Calendar.packaged(), NoRules(), lambda _date, _before, _after: (), lambda: 0)
     cancels = 0
     speeds = []
     for i in range(0, rows, BATCH):
@@ -93,7 +93,7 @@ def main() -> None:
         began = time.process_time()
         cancels += len(enricher.enrich(batch).cancels)
         speeds.append(len(batch) / (time.process_time() - began))
-    again = Enricher(Calendar.packaged(), NoRules(), lambda _date, seq: raws[: seq - 1], lambda: 0)
+    again = Enricher(Calendar.packaged(), NoRules(), lambda _date, before, after: raws[after : before - 1], lambda: 0)
     began = time.process_time()
     again.enrich(raws[-1:])
     rebuild = time.process_time() - began
