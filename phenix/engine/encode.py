@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -34,6 +35,7 @@ __all__ = [
 ROW_ID: Final = re.compile(r"([0-9a-f]{11})-([0-9a-f]{16})", re.IGNORECASE)
 """Exchange time and identity hash, hexadecimal."""
 _DOLLAR: Final = 10**MONEY_SCALE
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 _CACHE: Final = 4096
 """Entries kept of a memo before it is emptied: seconds of a day and chip sets repeat, then move on."""
 
@@ -56,12 +58,18 @@ def row_key(id_: str) -> tuple[int, int] | None:
 _seconds: dict[int, str] = {}
 
 
+@lru_cache(maxsize=_CACHE)
+def _day(day: int) -> str:
+    return date.fromordinal(_EPOCH + day).isoformat()
+
+
 def _second(second: int) -> str:
     text = _seconds.get(second)
     if text is None:
         if len(_seconds) >= _CACHE:
             _seconds.clear()
-        text = _seconds[second] = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        day, rest = divmod(second, 86_400)
+        text = _seconds[second] = f"{_day(day)}T{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
     return text
 
 
@@ -77,9 +85,9 @@ def et_text(wall_ms: int, utc_ms: int) -> str:
     return f"{_second(wall_ms // 1000)}.{wall_ms % 1000:03d}{sign}{minutes // 60:02d}:{minutes % 60:02d}"
 
 
-def date_text(date: int) -> str:
+def date_text(day: int) -> str:
     """YYYYMMDD as ``YYYY-MM-DD``."""
-    return f"{date // 10000:04d}-{date // 100 % 100:02d}-{date % 100:02d}"
+    return f"{day // 10000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"
 
 
 def _money(value: int) -> float:
