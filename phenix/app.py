@@ -558,7 +558,7 @@ def service(
     live = LiveIndex(blocks_of(path), sealed=sealed)
 
     def take(batch: Batch) -> None:
-        live.take(batch.after, batch.upto, batch.rows, batch.taken_back)
+        live.take(batch.after, batch.upto, batch.rows, batch.taken_back, batch.columns)
 
     saved = saved_beside(path)
     writer = Readers(partial(open_saved, saved, writing=True), 1)

@@ -128,7 +128,7 @@ def _match(group: _Group, batch: Batch) -> None:
     """What :meth:`Watch.event` says, for all watches and steps at once."""
     steps, watches, matched = batch.steps, group.watches, batch.matched
     plain = [Event(step.seq, Kind.UPDATED, step.row) for step in steps]
-    here = group.layout.matches(Block.of_rows(batch.rows), _BEFORE).by_key()
+    here = group.layout.matches(batch.columns, _BEFORE).by_key()
     matched.update(dict.fromkeys(watches, ()))
     special = [at for at, step in enumerate(steps) if step.special]
     if not special:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
+from phenix.engine.blocks import Block
 from phenix.engine.flow import INDEX, Row
 from phenix.engine.predicate import Predicate
 from phenix.engine.query.plan import CANCEL_FIELDS
@@ -57,6 +58,7 @@ class Batch:
     published_at: float = 0.0
     encoded: dict[Hashable, bytes] = field(default_factory=dict, compare=False, repr=False)
     matched: dict[WatchKey, tuple[Event, ...]] = field(default_factory=dict, compare=False, repr=False)
+    _columns: list[Block] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def version(self) -> str:
@@ -67,6 +69,13 @@ class Batch:
     def rows(self) -> list[Row]:
         """The row of each step."""
         return [step.row for step in self.steps]
+
+    @property
+    def columns(self) -> Block:
+        """The same by column, each built when it is first read; for one thread at a time."""
+        if not self._columns:
+            self._columns.append(Block.of_rows(self.rows))
+        return self._columns[0]
 
     @property
     def taken_back(self) -> list[Row]:

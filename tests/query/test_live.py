@@ -184,6 +184,8 @@ def test_rows_that_the_tail_read_are_not_read_again(tmp_path: Path) -> None:
                 taken(live, batch)  # a second time changes nothing
                 position = batch.upto
                 assert live.snapshot().position == position
+        sides = live.snapshot().words.texts["side"].words.words
+        assert tuple(sides) == BY_NAME["side"].type.members  # that some are unknown is no word
         for text in LIKELY:
             request = FlowRequest((("where", text),) if text else (), total=Total.EXACT, limit=1_000)
             both(reader, live, request, one)
@@ -191,7 +193,7 @@ def test_rows_that_the_tail_read_are_not_read_again(tmp_path: Path) -> None:
 
 
 def taken(live: LiveIndex, batch: Batch) -> None:
-    live.take(batch.after, batch.upto, batch.rows, batch.taken_back)
+    live.take(batch.after, batch.upto, batch.rows, batch.taken_back, batch.columns)
 
 
 def _plan(reader: SqliteReader, live: LiveIndex, request: FlowRequest, store: Store) -> str:

@@ -130,21 +130,16 @@ class OpenBlock(LiveBlock):
         """Whether there is no room left."""
         return self.rows == self.room
 
-    def append(self, rows: Sequence[Row]) -> int:
-        """Take rows as far as there is room; how many that were."""
-        rows = rows[: self.room - self.rows]
+    def append(self, rows: Sequence[Row], columns: blocks.Block) -> int:
+        """Take rows, given also by column, as far as there is room; how many that were."""
+        room = self.room - self.rows
+        if len(rows) > room:
+            rows, columns = rows[:room], columns[:room]
         start, end = self.rows, self.rows + len(rows)
         for field in HELD:
-            place = INDEX[field.name]
-            cells = [row[place] for row in rows]
+            column = columns.stored(field.name)
             lexicon = self._words.texts.get(field.name)
-            if lexicon is not None:
-                self.values[field.name][start:end] = lexicon.codes(cells)
-                if field.nullable:
-                    self.known[field.name][start:end] = [cell is not None for cell in cells]
-                continue
-            column = blocks.column_of(cells, field.type)
-            self.values[field.name][start:end] = column.values
+            self.values[field.name][start:end] = column.values if lexicon is None else lexicon.recoded(column)
             if field.nullable:
                 self.known[field.name][start:end] = True if column.known is None else column.known
         self.contract[start:end] = self._words.contracts.codes(map(itemgetter(*_CONTRACT), rows))

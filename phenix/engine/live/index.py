@@ -11,6 +11,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from phenix.engine.blocks import Block
 from phenix.engine.flow import Row
 from phenix.engine.live.block import ROWS
 from phenix.engine.live.sealed import SealedSessions
@@ -65,8 +66,9 @@ class LiveIndex:
         finally:
             self._lock.release()
 
-    def take(self, after: int, upto: int, rows: Sequence[Row], cancelled: Sequence[Row]) -> None:
-        """Go on with rows of the log that somebody else read, and what they cancelled; :meth:`follow` reads the rest.
+    def take(self, after: int, upto: int, rows: Sequence[Row], cancelled: Sequence[Row], columns: Block) -> None:
+        """Go on with rows of the log that somebody else read, here also by column, and what they cancelled;
+        :meth:`follow` reads the rest.
 
         Does nothing where they are not the next ones.
         """
@@ -74,7 +76,7 @@ class LiveIndex:
             return
         try:
             if self._open.date and self._open.position == after and not self._closed:
-                self._open.take(rows, cancelled, upto)
+                self._open.take(rows, cancelled, upto, columns)
         finally:
             self._lock.release()
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from phenix.engine.blocks import Block
 from phenix.engine.flow import INDEX, Row
 from phenix.engine.live.block import LiveBlock, OpenBlock
 from phenix.engine.live.file import UnfitError, read_block, write_block
@@ -99,15 +100,18 @@ class Session:
         cancelled = reader.cancelled_between(self.position, last) if any(row[_RECORD] for row in rows) else ()
         self.take(rows, cancelled, last)
 
-    def take(self, rows: Sequence[Row], cancelled: Iterable[Row], last: int) -> None:
-        """Take the rows up to a seq, and what they cancelled."""
+    def take(self, rows: Sequence[Row], cancelled: Iterable[Row], last: int, columns: Block | None = None) -> None:
+        """Take the rows up to a seq, and what they cancelled; ``columns`` are the same rows where somebody has them."""
         ours = [row for row in rows if row[_DATE] == self.date]
+        if columns is None or len(ours) < len(rows):
+            columns = Block.of_rows(ours)
         while ours:
             if not self.blocks or not isinstance(self.blocks[-1], OpenBlock):
                 self.blocks.append(OpenBlock(self.words, self._room))
             block = self.blocks[-1]
             assert isinstance(block, OpenBlock)
-            ours = ours[block.append(ours) :]
+            taken = block.append(ours, columns)
+            ours, columns = ours[taken:], columns[taken:]
             if block.full:
                 self.blocks[-1] = self._kept(block.sealed())
         self._take_back((row[_SEQ], row[_CANCELLED]) for row in cancelled)

@@ -9,7 +9,7 @@ import numpy as np
 
 from phenix.dsl.types import TEXTUAL
 from phenix.engine.flow import STORED
-from phenix.engine.targets.arrays import Array, Words
+from phenix.engine.targets.arrays import Array, Column, Words
 
 __all__ = ["CONTRACT", "HELD", "Contract", "Contracts", "Lexicon", "Vocabulary"]
 
@@ -44,6 +44,13 @@ class Lexicon:
                 self.words.words.append(word)  # type: ignore[attr-defined]
                 codes[word] = len(codes)
         return np.fromiter((codes.get(cell, 0) for cell in cells), np.uint16, len(cells))
+
+    def recoded(self, column: Column) -> Array:
+        """The codes that the words of a column have here, new ones taken in; of what is unknown any."""
+        assert column.words is not None
+        if column.known is not None and not column.known.any():
+            return np.zeros(len(column.values), np.uint16)
+        return self.codes(column.words.words)[column.values]
 
 
 class Contracts:
