@@ -89,11 +89,11 @@ class Served:
         self.rounds += 1
         return session(count, start=self.rounds * timedelta(minutes=10), seed=1 + self.rounds)
 
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
+    def start(self, **settings: str) -> None:
+        """Start the server, with some settings, and wait until it answers."""
         command = self._phenix("serve", "--store", self.store, "--port", str(self.port), "--grpc-port", "0")
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=_environment())
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=_environment() | settings)
         assert self.process.stdout is not None
         # one line with the addresses says that it is ready
         assert self.process.stdout.readline(), self.log.read_text()

@@ -345,6 +345,31 @@ def test_chips_that_cannot_be_decided_look_different_from_chips_that_are_off(pag
     expect(page.locator(f"{ROW} .tag.undecided").first).to_have_attribute("title", re.compile("OTM"))
 
 
+def test_a_chip_that_is_not_rolled_out_is_shown_and_cannot_be_asked_for(page: Page, growing: Served) -> None:
+    growing.stop()
+    growing.start(FLOW_FILTERS_V2="core,sweeps")
+    try:
+        opened(page, growing)
+        blocks, sweeps = (page.locator(f'.chip[data-chip="{chip}"]') for chip in ("blocks", "sweeps"))
+        expect(blocks).to_have_attribute("aria-disabled", "true")
+        expect(sweeps).not_to_have_attribute("aria-disabled", "true")
+        blocks.hover()
+        expect(page.locator("#chip-tip .tag")).to_have_text("shadow: tagged, not served yet")
+        blocks.click(force=True)
+        assert query_of(page) == {}
+        sweeps.click()
+        settled(page)
+        assert query_of(page) == {"chips": "sweeps"}
+        growing.stop()
+        growing.start(FLOW_FILTERS_V2="off")
+        opened(page, growing)
+        expect(page.locator('.chip[data-chip="whales"]')).to_be_visible()
+        expect(blocks).to_have_count(0)
+    finally:
+        growing.stop()
+        growing.start()
+
+
 def test_values_are_shown_by_the_conventions(page: Page, served: Served) -> None:
     opened(page, served, "sortBy=value")
     row: Any = served.get("api/flow?limit=1&sortBy=value")["data"][0]  # type: ignore[index]

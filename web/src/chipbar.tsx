@@ -20,6 +20,7 @@ export function ChipBar({ model }: { model: Model }) {
   if (!catalog) return <div class="chipbar loading" />;
   const groups: [string, Chip[]][] = [];
   for (const chip of catalog.chips) {
+    if (chip.rollout === "off") continue;
     const group = groups.find(([name]) => name === chip.group);
     if (group) group[1].push(chip);
     else groups.push([chip.group, [chip]]);
@@ -34,7 +35,9 @@ export function ChipBar({ model }: { model: Model }) {
             const on = count?.on ?? 0;
             const unknown = count?.unknown ?? 0;
             const undecided = model.rows.length > 0 && unknown === model.rows.length;
+            const served = chip.rollout === "on";
             const set = (next: query.ChipState): void => {
+              if (!served && next !== "off") return;
               setShown(null);
               model.go(query.setChip(model.query, catalog, chip, next));
             };
@@ -44,9 +47,10 @@ export function ChipBar({ model }: { model: Model }) {
                 key={chip.id}
                 data-chip={chip.id}
                 data-state={state}
-                class={`chip ${state}${undecided ? " undecided" : ""}${on === 0 ? " zero" : ""}`}
+                class={`chip ${state}${undecided ? " undecided" : ""}${on === 0 ? " zero" : ""}${served ? "" : " unserved"}`}
+                aria-disabled={served ? undefined : "true"}
                 aria-pressed={state === "off" ? "false" : state === "must" ? "true" : "mixed"}
-                aria-label={`${chip.label}: ${SAID[state]}; on in ${on} of ${model.rows.length} rows${unknown ? `, undecided in ${unknown}` : ""}`}
+                aria-label={`${chip.label}: ${served ? SAID[state] : "not served yet"}; on in ${on} of ${model.rows.length} rows${unknown ? `, undecided in ${unknown}` : ""}`}
                 aria-describedby={shown?.chip === chip ? "chip-tip" : undefined}
                 onClick={(event) => set(event.shiftKey ? (state === "not" ? "off" : "not") : NEXT[state])}
                 onContextMenu={(event) => {
@@ -62,7 +66,7 @@ export function ChipBar({ model }: { model: Model }) {
                   {state === "must" ? "+" : state === "not" ? "−" : ""}
                 </span>
                 <span class="label">{chip.label}</span>
-                <span class="count">{undecided ? "?" : format.count(on)}</span>
+                <span class="count">{!served ? "" : undecided ? "?" : format.count(on)}</span>
               </button>
             );
           })}
@@ -90,7 +94,7 @@ function Tip({ model, chip, anchor }: Shown & { model: Model }) {
       <header>
         <b>{chip.label}</b>
         <span class="code faint">@{chip.id}</span>
-        {chip.rollout && chip.rollout !== "on" && <span class="tag">{chip.rollout}</span>}
+        {chip.rollout !== "on" && <span class="tag">{chip.rollout}: tagged, not served yet</span>}
       </header>
       <p>{chip.doc || chip.english}</p>
       <pre class="code">{chip.rule}</pre>
@@ -104,12 +108,14 @@ function Tip({ model, chip, anchor }: Shown & { model: Model }) {
           ))}
         </p>
       )}
-      <footer>
-        on in {format.count(count?.on ?? 0)} of {format.count(model.rows.length)} loaded rows
-        {count?.unknown ? ` · undecided in ${format.count(count.unknown)}` : ""}
-        <br />
-        Click: must have, must not, off. Shift-click or right-click: must not.
-      </footer>
+      {chip.rollout === "on" && (
+        <footer>
+          on in {format.count(count?.on ?? 0)} of {format.count(model.rows.length)} loaded rows
+          {count?.unknown ? ` · undecided in ${format.count(count.unknown)}` : ""}
+          <br />
+          Click: must have, must not, off. Shift-click or right-click: must not.
+        </footer>
+      )}
     </div>
   );
 }
