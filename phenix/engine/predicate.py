@@ -20,7 +20,7 @@ from phenix.engine.targets.row import Names, true_rail
 from phenix.engine.targets.sql import Lowered
 from phenix.engine.targets.sqlite import SqliteTarget
 
-__all__ = ["Predicate", "compile_predicate"]
+__all__ = ["Predicate", "compile_predicate", "predicate_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,20 @@ def compile_predicate(parts: Sequence[tuple[str, str]], bundle: Bundle) -> Predi
     if has_errors(found):
         return tuple(found)
     named = c.And(tuple(w.core for w in whole))
-    core = normalize(named)
     nodes = [x for w in whole for x in (w.node.args if isinstance(w.node, n.And) else (w.node,))]
     text = print_expression(n.And(span=Span(0, 0), args=tuple(nodes))) if len(nodes) > 1 else (
         print_expression(nodes[0]) if nodes else "")  # fmt: skip
-    where = SqliteTarget(lambda name: BY_NAME[name].sql, bundle.bits.__getitem__).where(named)
-    return Predicate(text, core, named, c.reads(named), bundle, where, _matcher(core, bundle))
+    return predicate_of(named, text, bundle)
+
+
+def predicate_of(checked: c.Core, text: str, bundle: Bundle, *, reads: frozenset[str] | None = None) -> Predicate:
+    """A checked condition of a bundle as a filter, whose words ``text`` are; ``reads`` where those say it names others
+    than the condition reads.
+    """
+    core = normalize(checked)
+    where = SqliteTarget(lambda name: BY_NAME[name].sql, bundle.bits.__getitem__).where(checked)
+    named = c.reads(checked) if reads is None else reads
+    return Predicate(text, core, checked, named, bundle, where, _matcher(core, bundle))
 
 
 def _matcher(core: c.Core, bundle: Bundle) -> Callable[[Row, int], Any]:

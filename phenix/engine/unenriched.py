@@ -18,7 +18,7 @@ from phenix.engine.flow import BY_NAME, FIELDS, Field, Part
 from phenix.engine.tagger import by_reference
 from phenix.engine.targets.reference import settle
 
-__all__ = ["CANCELS", "RECEIVED", "Unenriched"]
+__all__ = ["CANCELS", "HAS_CHIPS", "RECEIVED", "Unenriched"]
 
 
 def _received(field: Field) -> bool:
@@ -34,7 +34,8 @@ CANCELS: Final = tuple(sorted(code for code, it in conditions().items() if it.ca
 """Condition codes of records that cancel another print."""
 _CHIPLESS: Final = tuple(sorted(code for code, it in conditions().items() if it.cancel or it.compression))
 """Condition codes of prints that have no chips."""
-_HAS_CHIPS: Final = c.InSet(c.Field("condition", Kind.INT, False), _CHIPLESS, negated=True)
+HAS_CHIPS: Final = c.InSet(c.Field("condition", Kind.INT, False), _CHIPLESS, negated=True)
+"""Whether a print can have chips."""
 _UNKNOWN: Final = c.Const(Kind.BOOL, None)
 
 
@@ -50,7 +51,7 @@ class Unenriched:
                 _UNKNOWN not in c.walk(self._chips[x.id]) for x in c.walk(tag.core) if isinstance(x, c.Chip)
             )
             body = self._known(chips[tag.id].core) if decided else _UNKNOWN
-            self._chips[tag.id] = c.And((_HAS_CHIPS, body))
+            self._chips[tag.id] = c.And((HAS_CHIPS, body))
         self.chips = tuple((chip.bit, settle(self._chips[chip.id], self._params)) for chip in bundle.chips)
         """The bit of each chip and its condition, three-valued, over fields of :data:`RECEIVED` alone."""
 

@@ -7,16 +7,17 @@ from typing import Final
 
 from phenix.engine.clauses import meaning_of
 from phenix.engine.legacy import KEYS, to_clause
+from phenix.engine.query.request import Shadow
 from phenix.engine.targets.payload import Clause, Fault
 from phenix.engine.targets.readings import number_of
-from phenix.server.reading import Parameter, Reading, read_whole, read_words
+from phenix.server.reading import Parameter, Reading, read_switch, read_whole, read_words
 from phenix.server.uses import Use
 
 __all__ = ["OLDER", "OLDER_RANGES"]
 
 OLDER_RANGES: Final = (("minPnl", "maxPnl"), ("minVolume", "maxVolume"))
 """Ends of one range."""
-_UNHEEDED: Final = ("source", "filterVersion", "shadowCompare")
+_UNHEEDED: Final = ("source", "filterVersion")
 _NUMBERS: Final = frozenset(name for pair in OLDER_RANGES for name in pair)
 
 
@@ -52,6 +53,8 @@ OLDER: Final = (
     Parameter("maxVolume", "amount", "The same as `maxSize`.", _read_key),
     Parameter("topSymbolsLimit", "integer", "Sums: symbols and contracts wanted, before `limit`.",
               read_whole("top", 1, 1_000), uses=frozenset({Use.PAGE, Use.SUMS, Use.STREAM})),
+    Parameter("shadowCompare", "text", "As `shadow`; without a rule version in shadow it adds nothing.",
+              read_switch("shadow", Shadow.IF_ANY, Shadow.NONE, strict=False)),
     *(Parameter(name, "text", "Older clients send it; it filters nothing.", _leave) for name in _UNHEEDED),
 )  # fmt: skip
 """Those beside the parameters that newer clients have, too."""

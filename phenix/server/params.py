@@ -18,7 +18,7 @@ from phenix.dsl.types import Kind
 from phenix.engine.bundle import Bundle
 from phenix.engine.flow import FIELDS
 from phenix.engine.query.page import compile_filter
-from phenix.engine.query.request import MAX_LIMIT, FlowRequest, Refusal, Total
+from phenix.engine.query.request import MAX_LIMIT, FlowRequest, Refusal, Shadow, Total
 from phenix.server.finding import ParameterFinding
 from phenix.server.older import OLDER, OLDER_RANGES
 from phenix.server.reading import (
@@ -138,6 +138,9 @@ PARAMETERS: Final[dict[str, Parameter]] = {
                   read_choice("total", {total.value: total for total in Total}), uses=_PAGES),
         Parameter("includeCancelled", "boolean", "With cancelled prints and cancel records.",
                   read_switch("include_cancelled")),
+        Parameter("shadow", "boolean",
+                  "Adds `meta.shadow`: which rows the filter would gain and lose under the rule version in shadow.",
+                  read_switch("shadow", Shadow.WANTED, Shadow.NONE), uses=_PAGES),
         Parameter("snapshot", "integer", "Streams: latest rows to begin with, 0 to skip; 50 by default.",
                   read_whole("snapshot", 0, MAX_LIMIT), uses=_STREAMS),
         Parameter("watermark", "integer", "Streams: resume exactly after this seq.", read_whole("resume", 0),

@@ -299,15 +299,15 @@ class _LegacyChips:
                 reading.malformed(parameter.name, item, f"any of {', '.join(self.options)}", near)
 
 
-def read_switch(setting: str) -> Read:
-    """A setting that is on or off."""
+def read_switch(setting: str, on: object = True, off: object = False, *, strict: bool = True) -> Read:
+    """A setting that is on or off, and what either is; not ``strict``, any other word is off."""
 
     def read(reading: Reading, parameter: Parameter, text: str) -> None:
-        on = _flag(text)
-        if on is None:
+        flag = _flag(text)
+        if flag is None and strict:
             reading.malformed(parameter.name, read_words(text), "1 or 0")
         else:
-            reading.settings[setting] = on
+            reading.settings[setting] = on if flag else off
 
     return read
 

@@ -22,6 +22,7 @@ from phenix.engine.query.behind import waiting_row
 from phenix.engine.query.estimate import Estimate, fetch_estimate
 from phenix.engine.query.page import Page, compile_filter, fetch_page
 from phenix.engine.query.request import FlowRequest, Refusal
+from phenix.engine.query.shadow import ShadowDiff
 from phenix.engine.query.summary import Summary, fetch_summary
 from phenix.engine.rollout import Rollout
 from phenix.engine.store.base import Reader, StoreError, StoreTimeout
@@ -37,6 +38,7 @@ from phenix.server.rulebook import Rulebook
 from phenix.server.rules import Rules
 from phenix.server.saved import SavedQueries
 from phenix.server.served import Served
+from phenix.server.shadow import shadow_of
 from phenix.server.status import LAG, Gauge, Status
 
 __all__ = ["FlowService", "Found", "Summed"]
@@ -53,11 +55,12 @@ _SIZE: Final = "SELECT page_count * page_size FROM pragma_page_count, pragma_pag
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An answer, the rules it was made with, and the state it was made in."""
+    """An answer, the rules it was made with, the state it was made in, and what it would be under the candidate."""
 
     page: Page
     rules: Rules
     status: Status
+    shadow: ShadowDiff | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +206,10 @@ class FlowService:
             page = fetch_page(reader, request, rules.bundle, live=self._live, timeout_s=limit, behind=behind)
             if isinstance(page, Refusal):
                 return page
-            return Found(page, rules, status if behind or not page.waiting else status.as_behind())
+            shadow = shadow_of(reader, request, page, rules, self._rulebook, self._live, limit)
+            if isinstance(shadow, Refusal):
+                return shadow
+            return Found(page, rules, status if behind or not page.waiting else status.as_behind(), shadow)
 
         found = await self._guarded(answer)
         if isinstance(found, Found):

@@ -38,7 +38,11 @@ from tests.ingest.files import TAPES, run_import, tape_sources
 
 ROOT = Path(__file__).parents[2]
 EDITS = {
-    "thresholds": (("whales_min: money = 500k", "whales_min: money = 50k"), ("size >= $block_size_min", "size >= 3")),
+    "thresholds": (
+        ("whales_min: money = 500k", "whales_min: money = 50k"),
+        ("size >= $block_size_min", "size >= 3"),
+        ("execution = floor\n", "execution = floor or cancelled\n"),
+    ),
     "new chips and a lost one": (
         ('chip floor "Floor"', 'chip tardy "Tardy" group execution = late\n  doc "Late."\nchip pit "Pit"'),
         ("for @floor", "for @pit"),

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from phenix.engine.flow import BY_NAME, Field
 
-__all__ = ["DEFAULT_LIMIT", "MAX_LIMIT", "Finding", "FlowRequest", "Refusal", "Total"]
+__all__ = ["DEFAULT_LIMIT", "MAX_LIMIT", "Finding", "FlowRequest", "Refusal", "Shadow", "Total"]
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
@@ -24,13 +24,21 @@ class Total(StrEnum):
     EXACT = "exact"
 
 
+class Shadow(StrEnum):
+    """How the difference to the rule version in shadow is wanted: refused, or left out, where there is no such."""
+
+    NONE = "none"
+    WANTED = "wanted"
+    IF_ANY = "if any"
+
+
 @dataclass(frozen=True, slots=True)
 class FlowRequest:
     """One page of rows.
 
     ``parts`` are (origin, rule text), and-ed. ``sessions`` is the number of latest sessions to look
     at; 0 means the current one, or all that ``parts`` allow when they bound the time themselves.
-    ``fields`` are JSON keys, none means all.
+    ``fields`` are JSON keys, none means all. ``shadow`` adds what the candidate would make of the filter.
     """
 
     parts: tuple[tuple[str, str], ...] = ()
@@ -42,6 +50,7 @@ class FlowRequest:
     total: Total = Total.NONE
     include_cancelled: bool = False
     fields: tuple[str, ...] = ()
+    shadow: Shadow = Shadow.NONE
 
 
 class Finding(Protocol):

@@ -279,7 +279,7 @@ class Facet(_message.Message):
     def __init__(self, value: _Optional[str] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class Meta(_message.Message):
-    __slots__ = ("where", "rule_version", "rule_checksum", "scoring_model", "as_of_seq", "watermark", "session_date", "elapsed_ms", "degraded_reasons", "lag_seconds", "plan")
+    __slots__ = ("where", "rule_version", "rule_checksum", "scoring_model", "as_of_seq", "watermark", "session_date", "elapsed_ms", "degraded_reasons", "lag_seconds", "plan", "shadow")
     WHERE_FIELD_NUMBER: _ClassVar[int]
     RULE_VERSION_FIELD_NUMBER: _ClassVar[int]
     RULE_CHECKSUM_FIELD_NUMBER: _ClassVar[int]
@@ -291,6 +291,7 @@ class Meta(_message.Message):
     DEGRADED_REASONS_FIELD_NUMBER: _ClassVar[int]
     LAG_SECONDS_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     where: str
     rule_version: str
     rule_checksum: str
@@ -302,7 +303,28 @@ class Meta(_message.Message):
     degraded_reasons: _containers.RepeatedScalarFieldContainer[str]
     lag_seconds: float
     plan: str
-    def __init__(self, where: _Optional[str] = ..., rule_version: _Optional[str] = ..., rule_checksum: _Optional[str] = ..., scoring_model: _Optional[str] = ..., as_of_seq: _Optional[int] = ..., watermark: _Optional[int] = ..., session_date: _Optional[int] = ..., elapsed_ms: _Optional[float] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., lag_seconds: _Optional[float] = ..., plan: _Optional[str] = ...) -> None: ...
+    shadow: ShadowDiff
+    def __init__(self, where: _Optional[str] = ..., rule_version: _Optional[str] = ..., rule_checksum: _Optional[str] = ..., scoring_model: _Optional[str] = ..., as_of_seq: _Optional[int] = ..., watermark: _Optional[int] = ..., session_date: _Optional[int] = ..., elapsed_ms: _Optional[float] = ..., degraded_reasons: _Optional[_Iterable[str]] = ..., lag_seconds: _Optional[float] = ..., plan: _Optional[str] = ..., shadow: _Optional[_Union[ShadowDiff, _Mapping]] = ...) -> None: ...
+
+class ShadowDiff(_message.Message):
+    __slots__ = ("active_version", "shadow_version", "active_count", "shadow_count", "added_count", "removed_count", "added_by_shadow", "removed_by_shadow")
+    ACTIVE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ADDED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ADDED_BY_SHADOW_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_BY_SHADOW_FIELD_NUMBER: _ClassVar[int]
+    active_version: str
+    shadow_version: str
+    active_count: int
+    shadow_count: int
+    added_count: int
+    removed_count: int
+    added_by_shadow: _containers.RepeatedScalarFieldContainer[str]
+    removed_by_shadow: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, active_version: _Optional[str] = ..., shadow_version: _Optional[str] = ..., active_count: _Optional[int] = ..., shadow_count: _Optional[int] = ..., added_count: _Optional[int] = ..., removed_count: _Optional[int] = ..., added_by_shadow: _Optional[_Iterable[str]] = ..., removed_by_shadow: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SubscribeRequest(_message.Message):
     __slots__ = ("filter", "snapshot", "after_seq")

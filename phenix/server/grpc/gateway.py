@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from phenix.engine.encode import Encoder
 from phenix.engine.flow import Row
 from phenix.engine.query.request import Refusal
+from phenix.engine.query.shadow import ShadowDiff
 from phenix.server import sums
 from phenix.server._pb import (
     catalog_pb2,
@@ -124,7 +125,22 @@ def _meta(found: Found | Summed) -> flow_pb2.Meta:
     meta.degraded_reasons.extend(found.status.degraded)
     meta.lag_seconds = found.status.lag_s
     meta.plan = page.plan
+    if isinstance(found, Found) and found.shadow:
+        meta.shadow.CopyFrom(_shadow(found.shadow))
     return meta
+
+
+def _shadow(diff: ShadowDiff) -> flow_pb2.ShadowDiff:
+    return flow_pb2.ShadowDiff(
+        active_version=diff.active,
+        shadow_version=diff.candidate,
+        active_count=diff.active_count,
+        shadow_count=diff.shadow_count,
+        added_count=diff.added_count,
+        removed_count=diff.removed_count,
+        added_by_shadow=diff.added,
+        removed_by_shadow=diff.removed,
+    )
 
 
 def _made_from(

@@ -37,6 +37,7 @@ from phenix.server.rest.saved import saved_routes
 from phenix.server.rest.security import SecureHeaders
 from phenix.server.rules import Rules
 from phenix.server.service import FlowService, Found, Summed
+from phenix.server.shadow import shadow_json
 from phenix.server.status import LAG_THRESHOLD_S
 from phenix.server.stream import HEADERS, frames, payloads
 from phenix.server.uses import Use
@@ -264,4 +265,5 @@ def _meta(found: Found | Summed) -> dict[str, Any]:
         "lagThresholdSeconds": LAG_THRESHOLD_S,
         "elapsedMs": round(page.elapsed_ms, 3),
         "plan": page.plan,
+        **({"shadow": shadow_json(found.shadow)} if isinstance(found, Found) and found.shadow else {}),
     }

@@ -238,10 +238,17 @@ _SHAPES: Final[dict[str, Schema]] = {
         sortOrder={**_TEXT, "enum": ["asc", "desc"]}, total=_INTEGER_OR_NULL,
     ),
     "Meta": _object(
+        "shadow",
         where={**_TEXT, "description": "The whole filter as one expression of the rule language."},
         ruleVersion=_TEXT, ruleChecksum=_TEXT, scoringModel=_TEXT, asOfSeq=_INTEGER, watermark=_INTEGER,
         sessionDate=_or_null(_KINDS[Kind.DATE]), degraded=_FLAG, degradedReason=list_of(_TEXT), lagSeconds=_NUMBER,
-        lagThresholdSeconds=_NUMBER, elapsedMs=_NUMBER, plan=_TEXT,
+        lagThresholdSeconds=_NUMBER, elapsedMs=_NUMBER, plan=_TEXT, shadow=ref("Shadow"),
+    ),
+    "Shadow": _object(
+        activeVersion=_TEXT, shadowVersion=_TEXT,
+        **dict.fromkeys(("activeCount", "shadowCount", "addedCount", "removedCount"), _INTEGER),
+        addedByShadow=list_of(_TEXT), removedByShadow=list_of(_TEXT),
+        truncated=_object(addedByShadow=_FLAG, removedByShadow=_FLAG),
     ),
     "Events": _object(sequence=_INTEGER, watermark=_INTEGER, events=list_of(ref("Event"))),
     "Event": {
