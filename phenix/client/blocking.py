@@ -17,6 +17,8 @@ __all__ = ["BlockingClient"]
 _T = TypeVar("_T")
 _MANY: Final = 1_000
 """Rows fetched from the other thread at once."""
+_ENDING_S: Final = 5.0
+"""How long what is being ended may take."""
 _Run = Callable[[Coroutine[Any, Any, Any]], Any]
 _Each = Callable[[AsyncIterator[Any]], Iterator[Any]]
 
@@ -45,10 +47,22 @@ class BlockingClient:
     def close(self) -> None:
         """End every call, the connection and the thread; closing twice is fine."""
         if self._loop.is_running():
-            self._run(self._client.close())
+            self._run(self._end())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    async def _end(self) -> None:
+        """Close the client, and wait for what is still being ended: generators that were left, above all."""
+        await self._client.close()
+        await asyncio.sleep(0)  # so that what a collected generator asked of the loop has become a task
+        await self._loop.shutdown_asyncgens()
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            _, late = await asyncio.wait(left, timeout=_ENDING_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def query(self, where: str = "", **more: Any) -> flow_pb2.QueryResponse:
         """As :meth:`Client.query`."""

@@ -244,3 +244,27 @@ def test_a_reset_is_told_and_warned_of(caplog: pytest.LogCaptureFixture) -> None
     assert reset == Reset(9, "ROWS_REMOVED", 10)
     assert event.row.seq == 10
     assert "rows before seq 10 were removed before they were sent" in caplog.text
+
+
+def test_a_generator_that_was_dropped_has_ended_when_the_client_is_closed(
+    store: Store, serve: Callable[..., Server]
+) -> None:
+    """It is ended by a task of the client's loop, which takes its time."""
+    ended = threading.Event()
+
+    async def lasting() -> AsyncIterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            for _ in range(100):
+                await asyncio.sleep(0)
+            ended.set()
+
+    async def drop_one() -> None:
+        await anext(lasting())
+
+    client = BlockingClient(serve(store.url).target)
+    client._run(drop_one())
+    client.close()
+    assert ended.is_set()
