@@ -40,7 +40,7 @@ from phenix.engine.watch import Batch as Steps
 from phenix.engine.watch import Watch, read_batch
 from phenix.ingest.reading import read_parts
 
-__all__ = ["changed_rules", "drill", "main"]
+__all__ = ["DATE", "changed_rules", "drill", "main", "with_cancels"]
 
 DATE: Final = 20261120
 _SEQ, _RECORD, _CANCELLED = INDEX["seq"], INDEX["cancel_record"], INDEX["cancelled_seq"]
@@ -52,7 +52,7 @@ class _Rows:
     def __init__(self, store: Path, rows: Sequence[Row], seed: int, seconds: float) -> None:
         self._store, self._seconds = store, seconds
         self._rng = random.Random(f"{seed} rows")
-        self._rows = list(_with_cancels(rows, self._rng))
+        self._rows = list(with_cancels(rows, self._rng))
         self._stop, self._begin = threading.Event(), threading.Event()
         self.last: int | None = None
         """The last seq, once all are stored."""
@@ -111,7 +111,7 @@ def changed_rules() -> Bundle:
     return bundle
 
 
-def _with_cancels(rows: Sequence[Row], rng: random.Random) -> Iterator[Row]:
+def with_cancels(rows: Sequence[Row], rng: random.Random) -> Iterator[Row]:
     """The rows, and now and then the cancel of one not long ago."""
     recent: list[Row] = []
     for row in rows:

@@ -37,7 +37,11 @@ if TYPE_CHECKING:
     from phenix.ingest.terminal.standin import StandIn
     from phenix.ingest.terminal.tape import FileTape
     from phenix.ingest.worker import Worker
+    from phenix.server.alerts.desk import Alerts
     from phenix.server.auth import Access
+    from phenix.server.readers import Readers
+    from phenix.server.rulebook import Rulebook
+    from phenix.server.saved import SavedQueries
     from phenix.server.service import FlowService
 
 __all__ = [
@@ -523,11 +527,12 @@ def service(
     clock: Callable[[], float] | None = None,
     sealed: int = 0,
     rollout: Rollout | None = None,
+    settings: Settings | None = None,
 ) -> FlowService:
     """What both gateways serve, over readers of the store at a URL; not following the store yet.
 
     ``clock`` takes the place of this machine's (seconds since 1970) where lag is measured; of the sessions before the
-    latest, ``sealed`` are kept open for searches.
+    latest, ``sealed`` are kept open for searches. ``settings`` say how alerts are delivered.
     Raises RulesError when the packaged rules do not compile.
     """
     import time
@@ -543,6 +548,7 @@ def service(
     from phenix.server.editor import Editor
     from phenix.server.readers import Readers
     from phenix.server.rule_desk import RuleDesk
+    from phenix.server.rulebook import Rulebook
     from phenix.server.saved import SavedQueries
     from phenix.server.service import FlowService
     from phenix.server.status import Gauge
@@ -563,10 +569,42 @@ def service(
     saved = saved_beside(path)
     writer = Readers(partial(open_saved, saved, writing=True), 1)
     kept = SavedQueries(writer, Readers(partial(open_saved, saved, writing=False), 2), queries)
+    alerts = _alerts(settings, saved, opened, queries, kept, partial(Rulebook, packaged, rollout), progress_s)
     return FlowService(
         queries, replays, followers, Log(opened, replays.run, also=take), live, packaged, kept, Editor(),
-        RuleDesk(lifecycle(store)), Gauge(Calendar.packaged(), clock or time.time), timeout_s=timeout_s,
+        RuleDesk(lifecycle(store)), alerts, Gauge(Calendar.packaged(), clock or time.time), timeout_s=timeout_s,
         progress_s=progress_s, rollout=rollout,
+    )  # fmt: skip
+
+
+def _alerts(
+    settings: Settings | None,
+    path: Path,
+    open_rows: Callable[[], Reader],
+    rows: Readers[Reader],
+    saved: SavedQueries,
+    rulebook: Callable[[], Rulebook],
+    progress_s: float,
+) -> Alerts:
+    """Alerts of the file of saved queries at a path, which is made when the first is saved."""
+    from functools import partial
+
+    from phenix.config import load
+    from phenix.engine.store.sqlite_saved import open_saved
+    from phenix.server.alerts.addresses import parse_allowed
+    from phenix.server.alerts.delivery import Deliveries, Retries
+    from phenix.server.alerts.desk import Alerts
+    from phenix.server.alerts.evaluator import Evaluator
+    from phenix.server.alerts.webhook import Webhooks
+    from phenix.server.readers import Readers
+
+    settings = settings or load({})
+    allowed, timeout_s = parse_allowed(settings.alert_allow), settings.alert_timeout_ms / 1000
+    webhooks, outbox = Webhooks(allowed, timeout_s), Readers(partial(open_saved, path, writing=True, make=False), 1)
+    retries = Retries(settings.alert_tries, settings.alert_retry_base_ms / 1000, timeout_s)
+    return Alerts(
+        saved, Evaluator(path, partial(open_saved, path, writing=True), open_rows, rulebook),
+        Deliveries(outbox, webhooks, retries), (webhooks.close, outbox.close), allowed, rows, progress_s,
     )  # fmt: skip
 
 

@@ -63,6 +63,10 @@ class Settings:
     sizable_min: str | None
     whales_min: str | None
     large_size_min: str | None
+    alert_allow: str
+    alert_tries: int
+    alert_retry_base_ms: int
+    alert_timeout_ms: int
     base_url: str
     stream_url: str
     health_path: str
@@ -187,6 +191,14 @@ def _host(text: str) -> str:
     raise ValueError("a host name or address, such as 127.0.0.1")
 
 
+def _allowed(text: str) -> str:
+    if text:
+        from phenix.server.alerts.addresses import parse_allowed
+
+        parse_allowed(text)
+    return text
+
+
 _PORT = _integer(0, 65535)
 
 SETTINGS: Final[tuple[Setting, ...]] = (
@@ -237,6 +249,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         for name, attribute in (("100K", "premium_min"), ("SIZABLE", "sizable_min"), ("WHALES", "whales_min"),
                                 ("LARGE_SIZE", "large_size_min"))
     ),
+    Setting("PHENIX_ALERT_ALLOW", "alert_allow", "", _allowed,
+            "Hosts and networks that alerts may be sent to though they are not public, such as "
+            "hooks.internal,10.1.0.0/16."),
+    Setting("PHENIX_ALERT_TRIES", "alert_tries", "12", _integer(1, 100),
+            "Times a message of an alert is tried before it is put aside."),
+    Setting("PHENIX_ALERT_RETRY_BASE_MS", "alert_retry_base_ms", "1000", _integer(1, 600_000),
+            "First rest after a failed try, ms; doubled each time up to a quarter of an hour, with full jitter."),
+    Setting("PHENIX_ALERT_TIMEOUT_MS", "alert_timeout_ms", "10000", _integer(50, 120_000),
+            "Longest try, from looking up the host to its answer, ms."),
     Setting("THETADATA_BASE_URL", "base_url", "http://127.0.0.1:25503", _url("http", "https"),
             "The terminal's REST address."),
     Setting("THETADATA_STREAM_URL", "stream_url", "ws://127.0.0.1:25520/v1/events", _url("ws", "wss"),

@@ -10,10 +10,10 @@ _INTRO = """\
 A preset or an alert is a filter kept under an id (`preset_…`, `alert_…`) and a name. It is sent in any of three forms:
 rule text (`symbol = SPY and @whales`), the clauses of V2, or the flat object of older clients. The compiler of the
 [rule language](language.md) checks it against the active rule version before anything is stored; what is refused is
-answered with 422 and a diagnostic for each thing that is wrong. Alerts are kept and not sent yet.
+answered with 422 and a diagnostic for each thing that is wrong. What an alert does then: [alerts.md](alerts.md).
 
 `phenix serve` keeps them in a file beside the store (`flow.saved.sqlite` beside `flow.sqlite`), made when the first is
-saved. `phenix backup` copies the store alone: the export is the backup of these."""
+saved. `phenix backup` takes it along."""
 
 _BODY = """\
 ## What is sent

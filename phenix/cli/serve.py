@@ -79,7 +79,11 @@ def run(args: argparse.Namespace) -> int:
         with _listen("", host, rest_port, "--port") as sock:
             _listen("gRPC ", host, grpc_port, "--grpc-port").close()  # said better here than by the gRPC library
             service = app.service(
-                store, progress_s=args.heartbeat, sealed=settings.sealed_sessions, rollout=settings.filters_v2
+                store,
+                progress_s=args.heartbeat,
+                sealed=settings.sealed_sessions,
+                rollout=settings.filters_v2,
+                settings=settings,
             )
             args.logs.about = lambda: {"rule_version": service.rules.bundle.version, "watermark": service.log.position}
             ready = partial(_ready, "http" if access.tls is None else "https")

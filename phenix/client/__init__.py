@@ -15,7 +15,7 @@ UTC milliseconds; a field that is absent (``HasField``) is unknown. ``to_dicts``
 from phenix.client.blocking import BlockingClient
 from phenix.client.calls import Finding, RequestError
 from phenix.client.client import Client, Wanted
-from phenix.client.saved import SavedQueries
+from phenix.client.saved import Alerts, SavedQueries
 from phenix.client.subscription import Degraded, Notice, Reset, RulesChanged, Subscription
 from phenix.client.tables import (
     MissingExtraError,
@@ -28,6 +28,7 @@ from phenix.client.tables import (
 )
 
 __all__ = [
+    "Alerts",
     "BlockingClient",
     "Client",
     "Degraded",

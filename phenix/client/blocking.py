@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from typing import Any, Final, Self, TypeVar
 
 from phenix.client.client import Client
-from phenix.client.saved import SavedQueries
+from phenix.client.saved import Alerts, SavedQueries
 from phenix.client.subscription import Notice
 from phenix.server._pb import catalog_pb2, flow_pb2, row_pb2, rules_pb2, saved_pb2
 
@@ -36,7 +36,7 @@ class BlockingClient:
 
         self._client = self._run(make())
         self.presets = _BlockingSaved(self._client.presets, self._run, self._each)
-        self.alerts = _BlockingSaved(self._client.alerts, self._run, self._each)
+        self.alerts = _BlockingAlerts(self._client.alerts, self._run, self._each)
 
     def __enter__(self) -> Self:
         return self
@@ -170,3 +170,19 @@ class _BlockingSaved:
     def delete(self, id_: str, **more: Any) -> None:
         """As :meth:`SavedQueries.delete`."""
         self._run(self._saved.delete(id_, **more))
+
+
+class _BlockingAlerts(_BlockingSaved):
+    """:class:`Alerts` for who has no event loop."""
+
+    def __init__(self, alerts: Alerts, run: _Run, each: _Each) -> None:
+        super().__init__(alerts, run, each)
+        self._alerts = alerts
+
+    def events(self, id_: str, *, timeout_s: float | None = None) -> Iterator[saved_pb2.AlertEvent]:
+        """As :meth:`Alerts.events`."""
+        return self._each(self._alerts.events(id_, timeout_s=timeout_s))
+
+    def watch(self, id_: str = "", *, after_number: int | None = None) -> Iterator[saved_pb2.AlertEvent]:
+        """As :meth:`Alerts.watch`; waits for each."""
+        return self._each(self._alerts.watch(id_, after_number=after_number))

@@ -10,7 +10,7 @@ from typing import Final, Literal, Self, TypedDict, Unpack
 import grpc
 
 from phenix.client.calls import FIRST_S, ask, connect, error_of, pause, was_cut
-from phenix.client.saved import SavedQueries
+from phenix.client.saved import Alerts, SavedQueries
 from phenix.client.subscription import Subscription
 from phenix.server._pb import (
     catalog_pb2,
@@ -56,7 +56,7 @@ class Client:
         self._rules = rules_pb2_grpc.RuleServiceStub(self._channel)  # type: ignore[no-untyped-call] # generated
         self._catalog = catalog_pb2_grpc.CatalogServiceStub(self._channel)  # type: ignore[no-untyped-call] # generated
         self.presets = SavedQueries(self._channel, saved_pb2.SAVED_KIND_PRESET)
-        self.alerts = SavedQueries(self._channel, saved_pb2.SAVED_KIND_ALERT)
+        self.alerts = Alerts(self._channel)
 
     async def __aenter__(self) -> Self:
         return self

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+import grpc
 import orjson
 
-from phenix.client.calls import ask
+from phenix.client.calls import FIRST_S, ask, error_of, pause, was_cut
 from phenix.server._pb import saved_pb2, saved_pb2_grpc
 
-__all__ = ["SavedQueries"]
+__all__ = ["Alerts", "SavedQueries"]
 
 _PAGE: Final = 1_000
 
@@ -67,6 +68,45 @@ class SavedQueries:
         """Remove an entry, which must still have the ``etag`` if one is given."""
         request = saved_pb2.SavedQueryServiceDeleteRequest(id=id_, etag=etag)
         await ask(self._stub.Delete, request, timeout_s, again=False)
+
+
+class Alerts(SavedQueries):
+    """Saved alerts, and what they raise."""
+
+    def __init__(self, channel: Any) -> None:
+        super().__init__(channel, saved_pb2.SAVED_KIND_ALERT)
+
+    async def events(self, id_: str, *, timeout_s: float | None = None) -> AsyncIterator[saved_pb2.AlertEvent]:
+        """What an alert raised, newest first, with how far each delivery is; ``timeout_s`` is a page's."""
+        token = ""
+        while True:
+            request = saved_pb2.ListAlertEventsRequest(alert_id=id_, page_size=_PAGE, page_token=token)
+            page = await ask(self._stub.ListAlertEvents, request, timeout_s)
+            for event in page.events:
+                yield event
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def watch(self, id_: str = "", *, after_number: int | None = None) -> AsyncIterator[saved_pb2.AlertEvent]:
+        """What all alerts raise as they do, or one: after the number of an event, or from now; resumed by itself."""
+        request = saved_pb2.WatchAlertsRequest(alert_id=id_, after_number=after_number)
+        delay = FIRST_S
+        while True:
+            call = self._stub.WatchAlerts(request)
+            try:
+                async for response in call:
+                    delay = FIRST_S
+                    for event in response.events:
+                        yield event
+                        request.after_number = event.number
+                    request.after_number = response.number
+            except grpc.aio.AioRpcError as error:
+                if not was_cut(error):
+                    raise error_of(error) from None
+            finally:
+                call.cancel()
+            delay = await pause(delay)
 
 
 def _filter(where: str | None, payload: Any) -> dict[str, str]:

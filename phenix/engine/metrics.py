@@ -114,6 +114,15 @@ METRICS: Final[tuple[Metric, ...]] = (
            "any ingest.", "of"),
     _serve("degraded", Form.GAUGE, "1 while answers lag behind the tape for that reason.", "reason"),
     _serve("ready", Form.GAUGE, "1 while the check of /ready holds.", "check"),
+    _serve("alert_events_total", Form.COUNTER, "Events that alerts raised, and took back, as judged by this process."),
+    _serve("alert_deliveries_total", Form.COUNTER,
+           "Tries to deliver a message of an alert: delivered, failed (tried again later), or put aside (dead).",
+           "result"),
+    _serve("alert_delivery_latency_ms", Form.HISTOGRAM, "From the latest event of a message to its delivery."),
+    _serve("alert_outbox_size", Form.GAUGE, "Messages of alerts that wait, and those put aside.", "state"),
+    _serve("alert_outbox_age_seconds", Form.GAUGE, "Age of the oldest message that waits; 0 when none does."),
+    _serve("alert_seq", Form.GAUGE, "Last seq that alerts were judged on by this process."),
+    _serve("alerts_not_understood", Form.GAUGE, "Alerts whose filter the rules of the latest rows do not know."),
     _serve("rules_active", Form.GAUGE, "1 for the rule version that is active.", "version"),
 )  # fmt: skip
 """Each metric once; docs/metrics.md is generated from this table."""

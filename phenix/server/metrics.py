@@ -46,7 +46,8 @@ class ServeMetrics:
         self._service = service
         self._status: Status | Refusal = Refusal("unavailable", "Nothing was measured yet.")
         self._bytes: int | Refusal = self._status
-        log, served = service.log, service.served
+        self._outbox: tuple[dict[str, int], float] | Refusal = self._status
+        log, served, alerts = service.log, service.served, service.alerts
         self._exposition = Exposition(
             Process.SERVE,
             {
@@ -67,6 +68,13 @@ class ServeMetrics:
                 "feed_silence_seconds": lambda: self._of(lambda it: dict(zip(_HEARD, it.silent_s or (), strict=False))),
                 "degraded": lambda: self._of(lambda it: {reason: int(reason in it.degraded) for reason in REASONS}),
                 "ready": self._ready,
+                "alert_events_total": lambda: alerts.evaluator.events,
+                "alert_deliveries_total": lambda: alerts.deliveries.results,
+                "alert_delivery_latency_ms": lambda: alerts.deliveries.took,
+                "alert_outbox_size": lambda: {} if isinstance(self._outbox, Refusal) else self._outbox[0],
+                "alert_outbox_age_seconds": lambda: {} if isinstance(self._outbox, Refusal) else self._outbox[1],
+                "alert_seq": lambda: alerts.evaluator.position,
+                "alerts_not_understood": lambda: alerts.evaluator.unknown,
                 "rules_active": lambda: {service.rules.bundle.version: 1},
             },
         )
@@ -75,6 +83,7 @@ class ServeMetrics:
         """The metrics now and their media type, the store measured anew."""
         self._status = await self._service.status()
         self._bytes = await self._service.size()
+        self._outbox = await self._service.alerts.outbox()
         return self._exposition.render(accept)
 
     def _of(self, read: Callable[[Status], _T]) -> _T | dict[str, float]:

@@ -96,6 +96,7 @@ async def serve(
             await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
             _logger.info("ending: streams are told a seq to resume from, calls under way have %g s", _GRACE_S)
+            service.alerts.end_watches()
             await service.log.close()
             server.should_exit = True
             await asyncio.gather(serving, finish(calls, healthy, _GRACE_S))

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
+from phenix.engine.alerts import terms_of
 from phenix.engine.bundle import Bundle
 from phenix.engine.query.request import Refusal
 from phenix.engine.saved import SavedPayload, save
@@ -105,7 +106,7 @@ class SavedQueries:
 
     async def get(self, kind: Kind, id_: str) -> Entry | Refusal:
         """An entry by its id."""
-        found = await self._read(lambda file: file.get(id_), lambda: None)
+        found = await self.read(lambda file: file.get(id_), lambda: None)
         return found if isinstance(found, Refusal) else _of_kind(found, kind, id_)
 
     async def page(self, kind: Kind, limit: int, cursor: str = "") -> Listed | Refusal:
@@ -117,7 +118,7 @@ class SavedQueries:
         def read(file: SavedFile, after: int = after) -> tuple[list[tuple[int, Entry]], int]:
             return file.page(kind, after, limit + 1), file.count(kind)
 
-        found = await self._read(read, lambda: ([], 0))
+        found = await self.read(read, lambda: ([], 0))
         if isinstance(found, Refusal):
             return found
         numbered, total = found
@@ -144,7 +145,7 @@ class SavedQueries:
         def read(file: SavedFile) -> Mapping[str, str]:
             return {entry.id: entry.where for id_ in ids if (entry := file.get(id_)) is not None}
 
-        return await self._read(read, dict)
+        return await self.read(read, dict)
 
     async def export(self, kind: Kind, id_: str | None = None) -> str | Refusal:
         """All entries of a kind, or one, as statements of the rule language."""
@@ -160,7 +161,7 @@ class SavedQueries:
                 after = page[-1][0]
             return entries
 
-        found: list[Entry] | Refusal = await self._read(read, list)
+        found: list[Entry] | Refusal = await self.read(read, list)
         if isinstance(found, Refusal):
             return found
         return await asyncio.to_thread(lambda: "".join(print_entries(found)))
@@ -173,16 +174,16 @@ class SavedQueries:
         if not isinstance(saved, SavedPayload):
             return invalid(saved)
 
-        def store(file: SavedFile) -> Entry:
+        def store(file: SavedFile, upto: int) -> Entry:
             id_ = _fresh_id(kind)
             while file.get(id_) is not None:
                 id_ = _fresh_id(kind)
             now = self._now()
             entry = Entry(id_, kind, body.name or id_, **_content(saved, active), created_at=now, updated_at=now)
-            file.put(entry)
+            _keep(file, entry, upto)
             return entry
 
-        return await self._change(store)
+        return await self.change(store, kind)
 
     async def update(
         self, kind: Kind, id_: str, body: Body, active: Bundle, matches: Matches | None = None
@@ -200,7 +201,7 @@ class SavedQueries:
         if isinstance(saved, tuple):
             return invalid(saved)
 
-        def store(file: SavedFile) -> Entry | Refusal:
+        def store(file: SavedFile, upto: int) -> Entry | Refusal:
             found = _matching(file, kind, id_, matches)
             if isinstance(found, Refusal):
                 return found
@@ -208,20 +209,22 @@ class SavedQueries:
                 return _stale(found)
             content = _content(saved, active, found.statement) if saved is not None else {}
             name = found.name if body.name is None else body.name or id_
-            return self._put(file, found, replace(found, name=name, **content))
+            return self._put(file, found, replace(found, name=name, **content), upto)
 
-        return await self._change(store)
+        return await self.change(store, kind)
 
     async def remove(self, kind: Kind, id_: str, matches: Matches | None = None) -> Entry | Refusal:
         """Remove an entry; it comes back as it was."""
 
-        def store(file: SavedFile) -> Entry | Refusal:
+        def store(file: SavedFile, upto: int) -> Entry | Refusal:
             found = _matching(file, kind, id_, matches)
             if isinstance(found, Entry):
                 file.remove(id_)
+                if kind == "alert":
+                    file.alerts.remove(id_, upto)
             return found
 
-        return await self._change(store)
+        return await self.change(store, kind)
 
     async def take_in(self, kind: Kind, text: str, active: Bundle) -> list[Entry] | Refusal:
         """Store each statement of a text, in the place of the entry that has its id; all of them or none."""
@@ -232,7 +235,7 @@ class SavedQueries:
         if wrong := tuple(name for name in names if not isinstance(name, str)):
             return invalid(wrong)
 
-        def store(file: SavedFile) -> list[Entry]:
+        def store(file: SavedFile, upto: int) -> list[Entry]:
             entries = []
             for draft, name in zip(drafts, names, strict=True):
                 now, id_ = self._now(), f"{kind}_{draft.name}"
@@ -244,38 +247,45 @@ class SavedQueries:
                     made = replace(found, name=named, statement=draft.statement)
                 else:
                     made = replace(found, name=named, **content)
-                entries.append(self._put(file, found, made))
+                entries.append(self._put(file, found, made, upto))
             return entries
 
-        return await self._change(store)
+        return await self.change(store, kind)
 
     async def _is_as_read(self, entry: Entry, payload: object, active: Bundle) -> bool:
         """Whether a payload is how an entry is shown in one of the versions."""
         views = [*await self.views([entry], active, legacy=False), *await self.views([entry], active, legacy=True)]
         return any(view.shows(payload) for view in views)
 
-    def _put(self, file: SavedFile, found: Entry | None, entry: Entry) -> Entry:
+    def _put(self, file: SavedFile, found: Entry | None, entry: Entry, upto: int) -> Entry:
         """Store an entry unless it is as it was; each change has a later time than the one before."""
         if entry == found:
             return entry
         if found is not None:
             entry = replace(entry, updated_at=max(self._now(), found.updated_at + 1))
-        file.put(entry)
+        _keep(file, entry, upto)
         return entry
 
     # -- the file, and the rule versions of the store
 
-    async def _read(self, read: Callable[[SavedFile], _T], empty: Callable[[], _T]) -> _T | Refusal:
+    async def read(self, read: Callable[[SavedFile], _T], empty: Callable[[], _T]) -> _T | Refusal:
         """What is read; what ``empty`` gives where nothing was ever saved."""
         try:
             return await self._readers.run(read)
         except StoreError as error:
             return empty() if error.problem is Problem.MISSING else _unavailable("read", error)
 
-    async def _change(self, change: Callable[[SavedFile], _T]) -> _T | Refusal:
+    async def change(self, change: Callable[[SavedFile, int], _T], kind: Kind) -> _T | Refusal:
+        """What is written, as one transaction; of an alert it counts for rows after the seq ``change`` is given."""
+        try:
+            upto = await self._versions.run(lambda reader: reader.watermark()) if kind == "alert" else 0
+        except StoreError as error:
+            _logger.warning("an alert cannot be changed: %s", error.message)
+            return Refusal("unavailable", "Alerts cannot be changed now: the store of rows cannot be read.")
+
         def within(file: SavedFile) -> _T:
             with file.transaction():
-                return change(file)
+                return change(file, upto)
 
         try:
             return await self._writer.run(within)
@@ -321,6 +331,14 @@ def _content(saved: SavedPayload, active: Bundle, statement: str = "") -> dict[s
         "reasons": saved.reasons,
         "statement": statement,
     }
+
+
+def _keep(file: SavedFile, entry: Entry, upto: int) -> None:
+    """Store an entry; what an alert asks for now is so from the next row on."""
+    file.put(entry)
+    if entry.kind == "alert":
+        terms = terms_of(entry.statement, file.alerts.delivery(entry.id))
+        file.alerts.revise(entry.id, entry.where, terms, upto)
 
 
 def _of_kind(entry: Entry | None, kind: Kind, id_: str) -> Entry | Refusal:

@@ -28,6 +28,7 @@ from phenix.engine.rollout import Rollout
 from phenix.engine.store.base import Reader, StoreError, StoreTimeout
 from phenix.engine.watch import Watch, read_batch
 from phenix.engine.why import Reasons, Whys
+from phenix.server.alerts.desk import Alerts
 from phenix.server.editor import Editor
 from phenix.server.export import Exported, export
 from phenix.server.follow import Content, Events, Progress, Snapshot, Start, follow
@@ -92,6 +93,7 @@ class FlowService:
         saved: SavedQueries,
         editor: Editor,
         desk: RuleDesk,
+        alerts: Alerts,
         gauge: Gauge,
         *,
         timeout_s: float,
@@ -103,6 +105,7 @@ class FlowService:
         self.editor = editor
         self.desk = desk
         desk.changed = self.current_rules
+        self.alerts = alerts
         self.served = Served()
         self._readers = readers
         self._replays = replays
@@ -131,12 +134,14 @@ class FlowService:
         """Begin to follow the store. Raises StoreError."""
         await self.open()
         await self.saved.start()
+        self.alerts.start()
         for keep in (self._keep_level, self._open_sealed):
             self._following.append(asyncio.create_task(keep(), name="live"))
 
     async def close(self) -> None:
         """End every stream with a seq to resume from, and stop following the store."""
         await self.log.close()
+        await self.alerts.close()
         self._live.close()
         for task in self._following:
             task.cancel()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import urllib.request
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -593,3 +595,31 @@ def test_real_prints_look_as_the_api_gives_them(page: Page, taped: Served) -> No
             query = f"sessions=100&{parameter}={chip}"
             opened(page, taped, query)
             same_as_api(page, taped, query)
+
+
+def test_the_alerts_panel_shows_what_an_alert_raised_and_sends_a_test(page: Page, growing: Served) -> None:
+    for name, where in (("Everything", "size >= 1"), ("Nothing", "size < 0")):
+        body = json.dumps({"name": name, "dsl": where}).encode()
+        urllib.request.urlopen(f"{growing.url}api/flow/alerts", body, timeout=30).close()
+    opened(page, growing)
+    page.get_by_role("button", name="Alerts", exact=True).click()
+    panel = page.get_by_role("complementary", name="Alerts")
+    expect(panel.get_by_role("listitem")).to_have_count(2)
+    panel.get_by_role("button", name="Nothing").click()
+    expect(panel.get_by_role("heading", name="0 events")).to_be_visible()
+    panel.get_by_role("button", name="Send a test").click()
+    expect(panel.get_by_role("status")).to_have_text("It has no target: nothing was sent.")
+    expect(panel.get_by_role("listitem")).to_contain_text("test")
+    panel.get_by_role("button", name="All alerts").click()
+    panel.get_by_role("button", name="Everything").click()
+    later = growing.later(3)
+    growing.store_prints(later)
+    expect(panel.get_by_role("heading", name="3 events")).to_be_visible(timeout=60_000)
+    growing.store_prints([later[-1].cancel(timedelta(seconds=30))])
+    expect(panel.get_by_role("heading", name="4 events")).to_be_visible(timeout=60_000)
+    expect(panel.get_by_role("listitem").first).to_contain_text("taken back")
+    panel.get_by_role("button", name="Show its rows").click()
+    expect(page.locator("#where")).to_have_value("size >= 1")
+    assert query_of(page)["where"] == "size >= 1"
+    page.keyboard.press("a")
+    expect(panel).to_have_count(0)

@@ -282,7 +282,8 @@ def test_nothing_is_made_before_something_is_saved(store: Store, serve: Serve) -
     assert saved_file(store).exists()
     server.end(signal.SIGTERM)
     with sqlite3.connect(saved_file(store)) as connection:
-        assert connection.execute("SELECT version, name FROM schema_migrations").fetchall() == [(1, "saved queries")]
+        applied = connection.execute("SELECT version, name FROM schema_migrations").fetchall()
+        assert applied == [(1, "saved queries"), (2, "alerts: revisions, events and the outbox")]
         assert connection.execute("SELECT strict FROM pragma_table_list('saved_queries')").fetchone() == (1,)
         columns = {row[0] for row in connection.execute("SELECT name FROM pragma_table_info('saved_queries')")}
     connection.close()

@@ -58,10 +58,10 @@ export class Problem extends Error {
 /** The server cannot be reached, or what answered was not it. */
 export class Unreachable extends Error {}
 
-async function get(path: string, signal?: AbortSignal): Promise<unknown> {
+async function get(path: string, signal?: AbortSignal, method = "GET"): Promise<unknown> {
   let answer: Response;
   try {
-    answer = await fetch(path, { headers: { accept: "application/json" }, signal: signal ?? null });
+    answer = await fetch(path, { method, headers: { accept: "application/json" }, signal: signal ?? null });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Unreachable("The server does not answer.");
@@ -92,4 +92,47 @@ export const PAGE_SIZE = 200;
 export async function page(state: query.Query, more: Record<string, string> = {}, signal?: AbortSignal): Promise<Page> {
   const limit = query.get(state, "limit") || String(PAGE_SIZE);
   return (await get(`api/flow?${query.set(state, { limit, ...more })}`, signal)) as Page;
+}
+
+export interface Alert {
+  id: string;
+  name: string;
+  where: string;
+}
+
+export interface Delivery {
+  type: string;
+  digest: boolean;
+  state: "waiting" | "delivered" | "dead";
+  attempts: number;
+  problem: string | null;
+}
+
+export interface AlertEvent {
+  number: number;
+  kind: "matched" | "retracted" | "test";
+  flow: Partial<Row>;
+  deliveries: Delivery[];
+}
+
+const ALERTS = "api/flow/alerts";
+
+/** The first thousand alerts. */
+export async function alerts(signal: AbortSignal): Promise<Alert[]> {
+  return ((await get(`${ALERTS}?limit=1000`, signal)) as { data: Alert[] }).data;
+}
+
+/** What an alert raised, newest first. */
+export async function alertEvents(id: string, signal: AbortSignal): Promise<{ events: AlertEvent[]; total: number }> {
+  const found = (await get(`${ALERTS}/${id}/events?limit=100`, signal)) as { data: AlertEvent[]; page: { total: number } };
+  return { events: found.data, total: found.page.total };
+}
+
+export async function testAlert(id: string): Promise<AlertEvent> {
+  return ((await get(`${ALERTS}/${id}/test`, undefined, "POST")) as { data: AlertEvent }).data;
+}
+
+/** How many messages are sent again. */
+export async function retryAlert(id: string): Promise<number> {
+  return ((await get(`${ALERTS}/${id}/retry`, undefined, "POST")) as { data: { messages: number } }).data.messages;
 }

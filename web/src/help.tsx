@@ -6,6 +6,7 @@ import type { Model } from "./model";
 const KEYS: readonly [string[], string][] = [
   [["/"], "write a filter"],
   [["e"], "open or close the filters"],
+  [["a"], "what alerts raised"],
   [["p"], "pause or resume"],
   [["j", "k"], "next and previous row"],
   [["Enter"], "the row in full"],

@@ -2,6 +2,7 @@
 
 import { render } from "preact";
 import { useEffect, useReducer, useState } from "preact/hooks";
+import { AlertsDrawer } from "./alerts";
 import { ChipBar } from "./chipbar";
 import { RowDrawer } from "./details";
 import { FilterDrawer } from "./drawer";
@@ -44,6 +45,7 @@ function App({ model }: { model: Model }) {
       <main>
         <Tape model={model} phone={phone} />
         {model.panel === "filters" && <FilterDrawer model={model} />}
+        {model.panel === "alerts" && <AlertsDrawer model={model} />}
         {model.panel === "row" && <RowDrawer model={model} key="row" />}
       </main>
       {model.panel === "help" && <Help model={model} />}
@@ -72,6 +74,7 @@ function keys(model: Model): Record<string, () => void> {
   return {
     "/": () => document.querySelector<HTMLInputElement>("#where")?.focus(),
     e: () => model.open(model.panel === "filters" ? null : "filters"),
+    a: () => model.open(model.panel === "alerts" ? null : "alerts"),
     p: () => model.pause(!model.paused),
     j: () => step(model, 1),
     k: () => step(model, -1),

@@ -5,7 +5,7 @@ import type { Catalog } from "./catalog";
 import { Live, type Degraded, type LiveState } from "./live";
 import * as query from "./query";
 
-export type Panel = "filters" | "row" | "help" | null;
+export type Panel = "filters" | "alerts" | "row" | "help" | null;
 
 export interface ChipCount {
   on: number;

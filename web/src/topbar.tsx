@@ -86,6 +86,15 @@ export function TopBar({ model }: { model: Model }) {
         >
           Filters{active > 0 && <b class="badge">{active}</b>}
         </button>
+        <button
+          type="button"
+          class="icon wide"
+          aria-expanded={model.panel === "alerts"}
+          title="Alerts (a)"
+          onClick={() => model.open(model.panel === "alerts" ? null : "alerts")}
+        >
+          Alerts
+        </button>
         <ThemeButton />
         <button type="button" class="icon" title="Keys (?)" aria-label="Keys" onClick={() => model.open("help")}>
           ?

@@ -18,6 +18,7 @@ import apsw
 from phenix.engine.store.base import Problem, StoreError
 from phenix.engine.store.migrations import Connection, Migration, migrate
 from phenix.engine.store.saved import Entry, Kind
+from phenix.engine.store.sqlite_alerts import AlertTables, create_alert_tables
 from phenix.engine.store.sqlite_file import prepare, set_pragma
 from phenix.engine.store.sqlite_guard import guarded, transaction
 
@@ -57,7 +58,10 @@ def _create(connection: Connection) -> None:
     connection.execute(_INDEX)
 
 
-SAVED_MIGRATIONS: Final = (Migration(1, "saved queries", _create),)
+SAVED_MIGRATIONS: Final = (
+    Migration(1, "saved queries", _create),
+    Migration(2, "alerts: revisions, events and the outbox", create_alert_tables),
+)
 _LATEST: Final = SAVED_MIGRATIONS[-1].version
 
 
@@ -66,26 +70,29 @@ def saved_beside(store: Path) -> Path:
     return store.with_name(f"{store.stem}.saved{store.suffix}")
 
 
-def open_saved(path: Path, *, writing: bool) -> SavedFile:
-    """Open the file; for writing it is made, or brought up to date, as needed.
+def open_saved(path: Path, *, writing: bool, make: bool = True) -> SavedFile:
+    """Open the file; for writing it is brought up to date, and with ``make`` made, as needed.
 
-    Raises StoreError: not there yet (for reading only), the path or disk does not allow it, the file is not ours, is
-    damaged or was written by a newer Phenix.
+    Raises StoreError: not there yet (where it is not made), the path or disk does not allow it, the file is not ours,
+    is damaged or was written by a newer Phenix.
     """
-    return SavedFile(connect_saved(path, writing=writing), path)
+    return SavedFile(connect_saved(path, writing=writing, make=make), path)
 
 
-def connect_saved(path: Path, *, writing: bool) -> apsw.Connection:
+def connect_saved(path: Path, *, writing: bool, make: bool = True) -> apsw.Connection:
     """As :func:`open_saved`, the bare connection."""
-    if not writing and not path.exists():
+    if not (writing and make) and not path.exists():
         raise StoreError(Problem.MISSING, f"there are no saved queries at {path} yet: saving the first makes the file")
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE if writing else apsw.SQLITE_OPEN_READONLY
+    create = apsw.SQLITE_OPEN_CREATE if make else 0
+    flags = apsw.SQLITE_OPEN_READWRITE | create if writing else apsw.SQLITE_OPEN_READONLY
     with guarded(path):
         connection = apsw.Connection(str(path), flags=flags)
         try:
             prepare(connection, _BUSY_MS)
             version = _check_identity(connection, path, writing=writing)
             if writing:
+                if not version:
+                    path.chmod(0o600)  # before anything is in it: targets of alerts have secrets
                 set_pragma(connection, "journal_mode", "wal")
                 set_pragma(connection, "synchronous", 2)
                 if version < _LATEST:
@@ -134,6 +141,15 @@ class SavedFile:
     def __init__(self, connection: apsw.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._data_version = -1
+        self.alerts = AlertTables(connection, path)
+
+    def changed(self) -> bool:
+        """Whether another connection committed since the last call (cheap); true the first time."""
+        with guarded(self._path):
+            version = int(self._connection.pragma("data_version"))
+        before, self._data_version = self._data_version, version
+        return before != version
 
     def get(self, id_: str) -> Entry | None:
         """An entry by its id, of either kind."""

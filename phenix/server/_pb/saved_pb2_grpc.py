@@ -65,6 +65,16 @@ class SavedQueryServiceStub:
                 request_serializer=phenix_dot_v1_dot_saved__pb2.SavedQueryServiceConvertRequest.SerializeToString,
                 response_deserializer=phenix_dot_v1_dot_saved__pb2.SavedQueryServiceConvertResponse.FromString,
                 _registered_method=True)
+        self.ListAlertEvents = channel.unary_unary(
+                '/phenix.v1.SavedQueryService/ListAlertEvents',
+                request_serializer=phenix_dot_v1_dot_saved__pb2.ListAlertEventsRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_saved__pb2.ListAlertEventsResponse.FromString,
+                _registered_method=True)
+        self.WatchAlerts = channel.unary_stream(
+                '/phenix.v1.SavedQueryService/WatchAlerts',
+                request_serializer=phenix_dot_v1_dot_saved__pb2.WatchAlertsRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_saved__pb2.WatchAlertsResponse.FromString,
+                _registered_method=True)
 
 
 class SavedQueryServiceServicer:
@@ -113,6 +123,20 @@ class SavedQueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAlertEvents(self, request, context):
+        """One page of what an alert raised, newest first, and how far its delivery is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchAlerts(self, request, context):
+        """What alerts raise, as they do; resumes after the number of an event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SavedQueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +169,16 @@ def add_SavedQueryServiceServicer_to_server(servicer, server):
                     servicer.Convert,
                     request_deserializer=phenix_dot_v1_dot_saved__pb2.SavedQueryServiceConvertRequest.FromString,
                     response_serializer=phenix_dot_v1_dot_saved__pb2.SavedQueryServiceConvertResponse.SerializeToString,
+            ),
+            'ListAlertEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAlertEvents,
+                    request_deserializer=phenix_dot_v1_dot_saved__pb2.ListAlertEventsRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_saved__pb2.ListAlertEventsResponse.SerializeToString,
+            ),
+            'WatchAlerts': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchAlerts,
+                    request_deserializer=phenix_dot_v1_dot_saved__pb2.WatchAlertsRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_saved__pb2.WatchAlertsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +344,60 @@ class SavedQueryService:
             '/phenix.v1.SavedQueryService/Convert',
             phenix_dot_v1_dot_saved__pb2.SavedQueryServiceConvertRequest.SerializeToString,
             phenix_dot_v1_dot_saved__pb2.SavedQueryServiceConvertResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAlertEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.SavedQueryService/ListAlertEvents',
+            phenix_dot_v1_dot_saved__pb2.ListAlertEventsRequest.SerializeToString,
+            phenix_dot_v1_dot_saved__pb2.ListAlertEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchAlerts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/phenix.v1.SavedQueryService/WatchAlerts',
+            phenix_dot_v1_dot_saved__pb2.WatchAlertsRequest.SerializeToString,
+            phenix_dot_v1_dot_saved__pb2.WatchAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
 import grpc
@@ -11,9 +12,11 @@ import grpc
 from phenix.engine.bundle import Bundle
 from phenix.engine.query.request import DEFAULT_LIMIT, Refusal
 from phenix.engine.saved import Form, bare, convert, form_of
+from phenix.engine.store.alerts import AlertEvent, Sending
 from phenix.engine.store.saved import Entry, Kind
 from phenix.server._pb import saved_pb2 as pb
 from phenix.server._pb import saved_pb2_grpc
+from phenix.server.alerts.desk import read_position, write_position
 from phenix.server.grpc.errors import abort
 from phenix.server.params import read_settings
 from phenix.server.saved import Matches
@@ -85,6 +88,27 @@ class _Saved(saved_pb2_grpc.SavedQueryServiceServicer):
         to = _FORMS.get(request.to, "v2" if form_of(payload) == "where" else "where")
         return await _held(context, await asyncio.to_thread(_converted, payload, to, bundle))
 
+    async def ListAlertEvents(self, request: Any, context: Any) -> Any:  # noqa: N802
+        pairs = [("limit", str(request.page_size))] if request.page_size else []
+        options = await _held(context, read_settings(pairs, self._service.rules.bundle, OPTIONS))
+        before = read_position(request.page_token)
+        if request.page_token and before is None:
+            told = "`page_token` is not one that this list gave; start without it."
+            return await abort(context, Refusal("cursor_mismatch", told))
+        limit = options.get("limit", DEFAULT_LIMIT)
+        found = await _held(context, await self._service.alerts.events(request.alert_id, before, limit))
+        return pb.ListAlertEventsResponse(
+            events=[_event(told.event, told.sendings) for told in found.events],
+            next_page_token="" if found.before is None else write_position(found.before),
+            total_size=found.total,
+        )
+
+    async def WatchAlerts(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        after = request.after_number if request.HasField("after_number") else None
+        watched = await _held(context, await self._service.alerts.watch(after, request.alert_id))
+        async for number, events in watched:
+            yield pb.WatchAlertsResponse(number=number, events=[_event(event) for event in events])
+
     async def _shown(self, entry: Entry, version: int = pb.PAYLOAD_VERSION_V2) -> Any:
         (message,) = await self._views((entry,), version)
         return message
@@ -145,6 +169,35 @@ def _converted(payload: object, to: Form, bundle: Bundle) -> Any:
     else:
         answer.payload_json = json.dumps(done.result, ensure_ascii=False, separators=(",", ":"))
     return answer
+
+
+def _event(event: AlertEvent, sendings: Iterable[Sending] = ()) -> Any:
+    return pb.AlertEvent(
+        id=event.id,
+        kind=f"ALERT_EVENT_KIND_{event.kind.upper()}",
+        number=event.number,
+        alert_id=event.alert_id,
+        alert_name=event.name,
+        revision=event.revision,
+        severity=event.severity,
+        seq=event.seq,
+        session_date=event.session_date,
+        created_at=event.at,
+        row_json=event.row_json,
+        deliveries=[
+            pb.AlertDelivery(
+                target_id=one.target_id,
+                target_type=one.target_kind,
+                digest=one.digest,
+                state=f"ALERT_DELIVERY_STATE_{one.state.upper()}",
+                attempts=one.attempts,
+                problem=one.problem,
+                due_at=one.due_at if one.state == "waiting" else None,
+                done_at=one.done_at,
+            )
+            for one in sendings
+        ],
+    )
 
 
 def _message(view: View) -> Any:

@@ -23,6 +23,7 @@ from phenix.server.catalog import catalog
 from phenix.server.follow import Events
 from phenix.server.metrics import ServeMetrics, readiness
 from phenix.server.params import MAX_SESSIONS, Asked, read_apart, taken
+from phenix.server.rest.alerts import alert_routes
 from phenix.server.rest.answers import answered as _json
 from phenix.server.rest.answers import refused as _refused
 from phenix.server.rest.counted import Counted
@@ -84,6 +85,7 @@ def _operations(service: FlowService, documents: Documents, *, legacy: bool) -> 
         Operation("GET", "/flow/stream", gateway.stream, "Rows that match, as they are stored.", "Events", stream,
                   ("resume_expired", *slow), media=(JSON, "text/event-stream"), hears=("Last-Event-ID",)),
         *saved_routes(service, legacy=legacy),
+        *alert_routes(service),
         *editor_routes(service),
         *rule_routes(service),
         Operation("GET", "/flow/{id}", gateway.row, "One row.", "FlowRow", taken(Use.ROW), slow,

@@ -15,6 +15,8 @@ from phenix.engine.encode import ROW_KEYS, json_value
 from phenix.engine.flow import FIELDS, Field
 from phenix.engine.legacy import KEYS
 from phenix.server._pb import flow_pb2, rules_pb2
+from phenix.server.alerts.settings import DELIVERY as ALERT_DELIVERY
+from phenix.server.alerts.settings import TARGET as ALERT_TARGET
 from phenix.server.editor_body import KINDS, MEMBERS, MOST_SESSIONS
 from phenix.server.errors import ERRORS
 from phenix.server.reading import SORTABLE, SYMBOL
@@ -193,6 +195,25 @@ _PLACE: Final = {
 }  # fmt: skip
 _CHECK: Final = _object("reason", "rows", "lagSeconds", ok=_FLAG, reason=_TEXT, rows=_INTEGER, lagSeconds=_NUMBER)
 
+
+def _settings() -> dict[str, Schema]:
+    """Settings of an alert; a member that is null says nothing."""
+    target = {**dict.fromkeys(ALERT_TARGET, _TEXT_OR_NULL), "type": _TEXT_OR_NULL}
+    shapes: dict[str, Schema] = {
+        "quiet": _or_null({**_object(**{"from": _TEXT}, to=_TEXT)}),
+        "dailyCap": _INTEGER_OR_NULL,
+        "targets": _or_null(
+            list_of(
+                _object(
+                    *ALERT_TARGET,
+                    **{name: {**schema, "description": ALERT_TARGET[name]} for name, schema in target.items()},
+                )
+            )
+        ),
+    }
+    return {name: {**shapes.get(name, _TEXT_OR_NULL), "description": said} for name, said in ALERT_DELIVERY.items()}
+
+
 _ASKED: Final[dict[str, Schema]] = {
     "text": {**_TEXT, "description": "Up to 64 kB."},
     "kind": {**_TEXT, "enum": list(KINDS), "description": "What the text is; an expression when it is not said."},
@@ -284,6 +305,25 @@ _SHAPES: Final[dict[str, Schema]] = {
         data=list_of(ref("Saved")),
         page=_object(limit=_INTEGER, hasMore=_FLAG, nextCursor=_TEXT_OR_NULL, total=_INTEGER),
     ),
+    "AlertSettings": _object(*ALERT_DELIVERY, **_settings()),
+    "AlertDelivery": _object(data=_object(
+        **_settings(), effective={"type": "object", "description": "What counts in all."}, sinceSeq=_INTEGER_OR_NULL,
+    )),
+    "AlertEvents": _object(
+        data=list_of(ref("AlertEvent")),
+        page=_object(limit=_INTEGER, hasMore=_FLAG, nextCursor=_TEXT_OR_NULL, total=_INTEGER),
+    ),
+    "AlertEvent": _object(
+        id={**_TEXT, "description": "The same each time, also of what takes it back."},
+        kind={**_TEXT, "enum": ["matched", "retracted", "test"]}, number=_INTEGER, alertId=_TEXT, alertName=_TEXT,
+        revision=_INTEGER, severity=_TEXT_OR_NULL, seq=_INTEGER, sessionDate=_or_null(_KINDS[Kind.DATE]),
+        createdAt=_INSTANT, flow={"anyOf": [ref("Row"), {"type": "object"}]}, deliveries=list_of(_object(
+            targetId=_TEXT, type=_TEXT, digest=_FLAG, state={**_TEXT, "enum": ["waiting", "delivered", "dead"]},
+            attempts=_INTEGER, problem=_TEXT_OR_NULL, dueAt=_or_null(_INSTANT), doneAt=_or_null(_INSTANT),
+        )),
+    ),
+    "AlertTest": _object(data=ref("AlertEvent")),
+    "AlertRetried": _object(data=_object(messages=_INTEGER)),
     "SavedBody": {
         "description": "A name, and a filter: `payload`, else `query`, else `dsl`, else the body itself.",
         "anyOf": [
