@@ -173,6 +173,8 @@ def test_rows_that_the_tail_read_are_not_read_again(tmp_path: Path) -> None:
         taken(live, read_batch(reader, 0))
         assert live.snapshot().position == 0  # nobody has read the session yet
         assert live.follow(reader)
+        one.add(2, side=None)  # by themselves: a column of nothing known
+        taken(live, read_batch(reader, reader.watermark() - 2))
         position = reader.watermark()
         while one.made < 1_000:
             alive += one.add(rng.choice((1, 30, 200)))
