@@ -66,27 +66,32 @@ class Tally:
             _members(rows, name, members)
             for name, members in (("side", SIDES), ("sentiment", SENTIMENTS), ("session", SESSIONS))
         )
+        self._reach(int(contracts.max()) + 1)
         codes = contracts.astype(np.intp)
-        count = int(codes.max()) + 1
-        self._reach(count)
-        bullish, bearish = (
-            np.where(sentiment == SENTIMENTS.index(word), value, 0.0) for word in ("bullish", "bearish")
-        )
-        for row, weights in enumerate((None, size, value, bullish, bearish)):
-            self.contracts[row, :count] += sign * np.bincount(codes, weights, count)
-        for sums, found in ((self.sides, side), (self.sentiments, sentiment), (self.sessions, session)):
+        # In place: a sum by code made anew has a place for each contract of the session, however few rows there are.
+        for row, weights in ((_ROWS, 1.0), (_SIZE, size), (_PREMIUM, value)):
+            np.add.at(self.contracts[row], codes, sign * weights)
+        for row, word in ((_BULLISH, "bullish"), (_BEARISH, "bearish")):
+            some = np.flatnonzero(sentiment == SENTIMENTS.index(word))
+            np.add.at(self.contracts[row], codes[some], sign * value[some])
+        for sums, found in ((self.sentiments, sentiment), (self.sessions, session)):
             sums += sign * np.bincount(found, minlength=len(sums))
         minute = rows.column("trade_ts_et", 0).values // _MINUTE
         first, width = int(minute.min()), len(self.sides)
-        by_minute = np.bincount((minute - first) * width + side, value, (int(minute.max()) - first + 1) * width)
-        for at in np.unique(minute).tolist():
-            place = (at - first) * width
-            sums = self.minutes.setdefault(at, np.zeros(width))
-            sums += sign * by_minute[place : place + width]
-        chips = np.ascontiguousarray(rows.column("chips_set", 0).values, np.dtype("<i8")).view(np.uint8).reshape(-1, 8)
+        both, places = (minute - first) * width + side, (int(minute.max()) - first + 1) * width
+        counts = np.bincount(both, minlength=places).reshape(-1, width)
+        premium = np.bincount(both, value, places).reshape(-1, width)
+        self.sides += sign * counts.sum(0)
+        for place in np.flatnonzero(counts.any(1)).tolist():
+            sums = self.minutes.setdefault(first + place, np.zeros(width))
+            sums += sign * premium[place]
+        on = rows.column("chips_set", 0).values
+        anywhere = int(np.bitwise_or.reduce(on))
+        chips = np.ascontiguousarray(on, np.dtype("<i8")).view(np.uint8).reshape(-1, 8)
         for byte in range(8):
-            by_byte = np.bincount(chips[:, byte], minlength=256)
-            self.chips[byte * 8 : byte * 8 + 8] += sign * (by_byte @ _BITS_OF_BYTE)
+            if anywhere >> byte * 8 & 255:
+                by_byte = np.bincount(chips[:, byte], minlength=256)
+                self.chips[byte * 8 : byte * 8 + 8] += sign * (by_byte @ _BITS_OF_BYTE)
 
     def merge(self, other: Tally, codes: Array) -> None:
         """Take the sums of another in; ``codes`` are the codes here of its contracts."""
