@@ -109,11 +109,10 @@ class Search:
         """The first rows by seq, those after a seq in that direction."""
         spots: list[Spot] = []
         for block, found in self._found(descending=descending, after=after):
-            seqs = block.values["seq"][found]
-            spots += [Spot(seq, seq) for seq in (seqs[::-1] if descending else seqs).tolist()]
-            if len(spots) >= limit:
+            spots += [Spot(seq, seq) for seq in _first(block, found, limit - len(spots), descending)]
+            if len(spots) == limit:
                 break
-        return spots[:limit]
+        return spots
 
     def by_field(self, field: Field, limit: int, *, descending: bool, after: Spot | None = None) -> list[Spot]:
         """The first rows by a field, unknown values last, ties by seq in the sort's direction."""
@@ -131,11 +130,11 @@ class Search:
             known = block.known.get(field.name)
             if known is None:
                 continue
-            seqs = block.values["seq"][found[~known[found]]]
-            spots += [Spot(seq, None) for seq in (seqs[::-1] if descending else seqs).tolist()]
-            if len(spots) >= limit:
+            unknown = found[~known[found]]
+            spots += [Spot(seq, None) for seq in _first(block, unknown, limit - len(spots), descending)]
+            if len(spots) == limit:
                 break
-        return spots[:limit]
+        return spots
 
     def _known(self, field: Field, limit: int, descending: bool, after: Spot | None) -> list[Spot]:
         """Kept in order are the best so far, by ranks that rise along the sort: values, negated where it descends."""
@@ -233,6 +232,12 @@ class Search:
 def can_sort(field: Field) -> bool:
     """Whether rows can be sorted by a field here: numbers and yes-or-no, not text."""
     return field.type.kind not in TEXTUAL
+
+
+def _first(block: LiveBlock, found: Array, count: int, descending: bool) -> list[int]:
+    """Seqs of the first so many of some rows, which are given ascending."""
+    seqs: list[int] = block.values["seq"][found[::-1][:count] if descending else found[:count]].tolist()
+    return seqs
 
 
 def _number(key: Key) -> int | float:
