@@ -141,6 +141,9 @@ PARAMETERS: Final[dict[str, Parameter]] = {
         Parameter("shadow", "boolean",
                   "Adds `meta.shadow`: which rows the filter would gain and lose under the rule version in shadow.",
                   read_switch("shadow", Shadow.WANTED, Shadow.NONE), uses=_PAGES),
+        Parameter("rules", "text",
+                  "Chips and score by this stored rule version, in the filter too, not by what tagged a row; other "
+                  "figures are as stored.", read_text("rules"), uses=_PAGES),
         Parameter("snapshot", "integer", "Streams: latest rows to begin with, 0 to skip; 50 by default.",
                   read_whole("snapshot", 0, MAX_LIMIT), uses=_STREAMS),
         Parameter("watermark", "integer", "Streams: resume exactly after this seq.", read_whole("resume", 0),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from phenix.engine.bundle import Bundle
 from phenix.engine.query.cursor import Cursor
-from phenix.engine.query.request import FlowRequest
+from phenix.engine.query.request import FlowRequest, Refusal
 from phenix.engine.rollout import Rollout
 from phenix.engine.store.base import Reader
+from phenix.server.finding import ParameterFinding
+from phenix.server.reading import shorten
 from phenix.server.rules import Rules
 
 __all__ = ["Active", "Rulebook"]
@@ -67,8 +70,20 @@ class Rulebook:
 
     def walking(self, reader: Reader, request: FlowRequest) -> Rules:
         """The rules that a request's walk began with; the active ones where it begins, or they cannot be had."""
+        if request.rules:
+            return self.under(reader, request.rules)
         cursor = Cursor.decode(request.cursor) if request.cursor else None
         return self.current(reader) if cursor is None else self.under(reader, cursor.rule_version)
+
+    def read_by(self, reader: Reader, pairs: Sequence[tuple[str, str]]) -> Bundle | Refusal:
+        """The rules that parameters are read by: the active ones, or those that `rules` names among them."""
+        named = [text for name, text in pairs if name == "rules" and text]
+        found = self.under(reader, named[0]) if named else self.active.rules
+        if named and found.bundle.version != named[0]:
+            message = f"`rules` is {shorten(named[0])!r}; expected a rule version of the store"
+            hint = "`GET /api/rules/versions` lists them"
+            return Refusal("invalid_query", f"{message}.", (ParameterFinding("PHX402", "rules", message, None, hint),))
+        return found.bundle
 
     def _load(self, reader: Reader, version: str) -> Rules:
         stored = reader.rule_version(version) if version else None

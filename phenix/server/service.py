@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -200,6 +200,12 @@ class FlowService:
         """The rules that are active now."""
         rules = await self._guarded(self._current)
         return rules if isinstance(rules, Refusal) else rules.bundle
+
+    async def read_by(self, pairs: Sequence[tuple[str, str]]) -> Bundle | Refusal:
+        """The rules that parameters are read by: the active ones, or a stored version that they name."""
+        if not any(name == "rules" for name, _ in pairs):
+            return self.rules.bundle
+        return await self._guarded(lambda reader: self._rulebook.read_by(reader, pairs))
 
     async def query(self, request: FlowRequest, *, timeout_s: float | None = None) -> Found | Refusal:
         """One page; ``timeout_s`` can only shorten the service's own deadline."""

@@ -133,7 +133,7 @@ def test_an_operation_takes_what_it_lists_and_refuses_every_other(api: tuple[Ser
             assert status == 400 or name in listed, (path, name)
     every = list(PARAMETERS)
     streams = ["snapshot", "watermark", "batch", "named", "transport"]
-    pages = ["sortBy", "sortOrder", "cursor", "total", "shadow"]
+    pages = ["sortBy", "sortOrder", "cursor", "total", "shadow", "rules"]
     assert _listed(document, "/api/flow") == [name for name in every if name not in streams]
     assert _listed(document, "/api/flow/historical") == _listed(document, "/api/flow")
     for path in ("/api/flow/summary", "/api/flow/facets"):

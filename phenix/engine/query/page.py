@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from phenix.dsl import core as c
 from phenix.dsl.codes import Severity
@@ -12,17 +13,18 @@ from phenix.dsl.diagnostics import Diagnostic, diagnostic
 from phenix.dsl.source import Source, Span
 from phenix.dsl.types import Kind
 from phenix.engine.bundle import Bundle
-from phenix.engine.flow import STORED, Field, Row
+from phenix.engine.flow import INDEX, STORED, Field, Row
 from phenix.engine.live.index import LiveIndex
 from phenix.engine.live.search import Search, Spot, can_sort
 from phenix.engine.live.several import Several
-from phenix.engine.predicate import Predicate, compile_predicate
+from phenix.engine.predicate import Predicate, compile_predicate, predicate_of
 from phenix.engine.query.behind import Keyed, Waiting, count_waiting, merged, waiting_rows
 from phenix.engine.query.cursor import Cursor, filter_hash
 from phenix.engine.query.plan import Scope, count_statement, page_statement, sees_cancelled
 from phenix.engine.query.request import MAX_LIMIT, FlowRequest, Refusal, Total
 from phenix.engine.query.sessions import sessions_of
 from phenix.engine.store.base import Reader, StoreTimeout
+from phenix.engine.written import Written
 
 __all__ = [
     "TIME_FIELDS",
@@ -43,6 +45,8 @@ _CATCH_UP = 2_000
 """Rows that a request reads itself, so that it finds what was stored before it came."""
 _SEQ = 0  # position of seq in a stored row
 _WIDTH = len(STORED)
+_VERSION: Final = INDEX["rule_version"]
+_TAGS: Final = frozenset({"sig_score", "score_quality", "missing_metrics", "rule_version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,26 @@ class Page:
     """Where the rows were found: ``memory`` and how many were looked at, or ``store``."""
     waiting: bool = False
     """Whether prints that wait for enrichment are among those looked at, as they were received."""
+
+
+def _compile(request: FlowRequest, bundle: Bundle) -> Predicate | Refusal:
+    """The filter of a request, which reads stored chips, or those of the version it names, written out."""
+    found = compile_filter(request.parts, bundle)
+    if not request.rules or isinstance(found, Refusal):
+        return found
+    if request.sort.name in _TAGS:
+        detail = "Rows are sorted by what they were tagged with: leave `rules` out, or sort by another field than {}."
+        return Refusal("invalid_query", detail.format(f"`{request.sort.json}`"))
+    return predicate_of(Written(bundle).of(found.checked), found.text, bundle, reads=found.reads)
+
+
+def _tagged(rows: Sequence[Row], request: FlowRequest, bundle: Bundle) -> tuple[Row, ...]:
+    """Rows with the chips and the score of the version that the request names; those that wait have none yet."""
+    if not request.rules:
+        return tuple(rows)
+    again = [list(row) for row in rows]
+    bundle.tag(row for row in again if row[_VERSION] is not None)
+    return tuple(map(tuple, again))
 
 
 def compile_filter(parts: Sequence[tuple[str, str]], bundle: Bundle) -> Predicate | Refusal:
@@ -117,7 +141,7 @@ def fetch_page(
     began. Raises StoreError, and StoreTimeout past ``timeout_s``.
     """
     begun = time.monotonic()
-    predicate = compile_filter(request.parts, bundle)
+    predicate = _compile(request, bundle)
     if isinstance(predicate, Refusal):
         return predicate
     asked = walk_hash(request, predicate)
@@ -141,7 +165,7 @@ def fetch_page(
         upto = waiting.upto if waiting else 0
         next_cursor = Cursor(asked, bundle.version, scope.as_of, since, key, last[_SEQ], upto).encode()
     return Page(
-        rows=tuple(row for row, _ in found[:limit]),
+        rows=_tagged([row for row, _ in found[:limit]], request, bundle),
         as_of=scope.as_of,
         watermark=watermark,
         session=scope.session or scope.since or None,
@@ -228,8 +252,9 @@ def _first_session(reader: Reader, sessions: int) -> int:
 
 def walk_hash(request: FlowRequest, predicate: Predicate) -> str:
     """Hash of what a walk through the rows of a request must not change."""
+    named = (request.rules,) if request.rules else ()
     return filter_hash(
-        predicate.text, request.sessions, request.include_cancelled, request.sort.name, request.descending
+        predicate.text, request.sessions, request.include_cancelled, request.sort.name, request.descending, *named
     )
 
 

@@ -38,7 +38,8 @@ class FlowRequest:
 
     ``parts`` are (origin, rule text), and-ed. ``sessions`` is the number of latest sessions to look
     at; 0 means the current one, or all that ``parts`` allow when they bound the time themselves.
-    ``fields`` are JSON keys, none means all. ``shadow`` adds what the candidate would make of the filter.
+    ``fields`` are JSON keys, none means all. ``shadow`` adds what the candidate would make of the filter;
+    ``rules`` is the version whose chips and score the rows are looked at with, "" for what each was tagged by.
     """
 
     parts: tuple[tuple[str, str], ...] = ()
@@ -51,6 +52,7 @@ class FlowRequest:
     include_cancelled: bool = False
     fields: tuple[str, ...] = ()
     shadow: Shadow = Shadow.NONE
+    rules: str = ""
 
 
 class Finding(Protocol):

@@ -7,23 +7,21 @@ stored with.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from phenix.dsl import core as c
 from phenix.engine.bundle import Bundle
 from phenix.engine.encode import row_id
-from phenix.engine.flow import BY_NAME, INDEX
+from phenix.engine.flow import INDEX
 from phenix.engine.live.index import LiveIndex
 from phenix.engine.predicate import Predicate, predicate_of
 from phenix.engine.query.page import TIME_FIELDS, Page, compile_filter, search_of
 from phenix.engine.query.plan import Scope, count_statement, span_statement
 from phenix.engine.query.request import FlowRequest, Refusal
 from phenix.engine.store.base import Reader
-from phenix.engine.tagger import by_reference
 from phenix.engine.targets.reference import settle
-from phenix.engine.unenriched import HAS_CHIPS
+from phenix.engine.written import Written
 
 __all__ = ["NAMED", "ShadowDiff", "fetch_shadow"]
 
@@ -72,7 +70,7 @@ def fetch_shadow(
     if isinstance(other, Refusal):
         detail = f"Rule version {candidate.version}, which is in shadow, does not understand the filter: {other.detail}"
         return Refusal(other.code, detail, other.diagnostics)
-    was, is_ = settle(old.checked, bundle.params), _Written(candidate).of(other.checked)
+    was, is_ = settle(old.checked, bundle.params), Written(candidate).of(other.checked)
     scope = _scope(request, old, page)
 
     def found(core: c.Core, named: int) -> tuple[int, tuple[str, ...]]:
@@ -114,46 +112,3 @@ def _found(
         reading = span_statement(first, predicate, scope, 0, scope.as_of)
         rows = reader.execute(reading.sql, reading.params, timeout_s=timeout_s) if named and count else []
     return count, tuple(row_id(row[_TS], row[_ID]) for row in rows)
-
-
-class _Written:
-    """Conditions of a bundle with its chips, score and params written out."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._params = bundle.params
-        score: c.Core = c.Const(BY_NAME["sig_score"].type.kind, None)
-        self._fields: Mapping[str, c.Core] = {"sig_score": score}  # unknown while it is computed
-        self._chips: dict[str, c.Core] = {}
-        if bundle.score is not None:
-            score = self._write(bundle.score.core)
-        self._fields = {"sig_score": score, "cancelled": c.FALSE}  # of a chip: nothing is cancelled when it is tagged
-        for chip in by_reference(bundle.chips):
-            core = next(one.core for one in bundle.chips if one.id == chip.id)
-            self._chips[chip.id] = c.And((HAS_CHIPS, self._write(core)))
-        self._fields = {"sig_score": score}
-
-    def of(self, core: c.Core) -> c.Core:
-        """A checked condition of the bundle."""
-        return settle(self._write(core), self._params)
-
-    def _write(self, node: c.Core) -> c.Core:
-        match node:
-            case c.Field(name=name) if name in self._fields:
-                return self._fields[name]
-            case c.Chip(id=id_):
-                return self._chips[id_]
-            case c.Compare() | c.InSet() | c.Like() if c.reads(node) == {"score_quality"}:
-                return self._of_quality(node)
-        return c.rebuild(node, self._write)
-
-    def _of_quality(self, node: c.Core) -> c.Core:
-        """What is asked of the score's quality, asked of the score."""
-        score = self._fields["sig_score"]
-        complete, partial = (settle(_said(node, word), self._params) for word in ("complete", "partial"))
-        return c.Or((c.And((c.IsNull(score, negated=True), complete)), c.And((c.IsNull(score), partial))))
-
-
-def _said(node: c.Core, word: str) -> c.Core:
-    if isinstance(node, c.Field):
-        return c.Const(node.kind, word)
-    return c.rebuild(node, lambda part: _said(part, word))

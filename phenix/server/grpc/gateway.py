@@ -164,7 +164,10 @@ def _messages(rows: Iterable[Row], as_of: int, encoder: Encoder) -> list[row_pb2
 
 
 async def _read(context: Any, pairs: list[tuple[str, str]], service: FlowService, use: Use) -> Asked:
-    asked = await read_apart(pairs, service.rules.bundle, await service.saved.wheres(pairs), taken(use))
+    bundle = await service.read_by(pairs)
+    if isinstance(bundle, Refusal):
+        return await abort(context, bundle)
+    asked = await read_apart(pairs, bundle, await service.saved.wheres(pairs), taken(use))
     return await abort(context, asked) if isinstance(asked, Refusal) else asked
 
 

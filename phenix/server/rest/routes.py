@@ -243,8 +243,8 @@ class _Gateway:
         last_id = request.headers.get("last-event-id", "").strip()
         if last_id and "watermark" in takes:
             pairs = [pair for pair in pairs if pair[0] != "watermark"] + [("watermark", last_id)]
-        presets = await self._service.saved.wheres(pairs)
-        return await read_apart(pairs, self._service.rules.bundle, presets, takes)
+        presets, bundle = await self._service.saved.wheres(pairs), await self._service.read_by(pairs)
+        return bundle if isinstance(bundle, Refusal) else await read_apart(pairs, bundle, presets, takes)
 
 
 def _named(entry: Entry) -> dict[str, str]:
