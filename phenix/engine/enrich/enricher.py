@@ -145,19 +145,9 @@ class Enricher:
     def enrich(self, raws: Sequence[Row]) -> Enriched:
         """Enrich rows in seq order; a row seen before is computed afresh from history."""
         now = self._clock()
-        changed = Changes()
         if not raws:
             return Enriched(tuple([] for _ in ENRICHED), [], 0, [], [])
-        batch = self._read(raws)
-        figures = Figures(len(raws))
-        for rows in _stretches(batch.block):
-            day = self._day(raws[rows.start][_DATE], raws[rows.start][_SEQ])
-            self._advance(day, batch, rows, figures, changed)
-        columns = self._columns(batch, figures, now)
-        began = time.perf_counter_ns()
-        tags = self._tagger.tag(batch.block.with_columns(columns))
-        took = time.perf_counter_ns() - began
-        block = batch.block.with_columns(columns | dict(tags))
+        block, changed, took = self._computed(self._read(raws), now)
         return Enriched(
             tuple(cells_of(block.stored(field.name)) for field in ENRICHED),
             changed.cancels,
@@ -167,6 +157,23 @@ class Enricher:
             block,
             took,
         )
+
+    def evaluate(self, raws: Sequence[Row], block: Block) -> Block:
+        """As :meth:`enrich`, of rows whose raw part is in ``block``: the whole rows as arrays, and nothing besides."""
+        return self._computed(self._read(raws, block), self._clock())[0]
+
+    def _computed(self, batch: _Rows, now: int) -> tuple[Block, Changes, int]:
+        """Rows as arrays, what else they changed, and how long the tagger took, nanoseconds."""
+        raws, changed = batch.raws, Changes()
+        figures = Figures(len(raws))
+        for rows in _stretches(batch.block):
+            day = self._day(raws[rows.start][_DATE], raws[rows.start][_SEQ])
+            self._advance(day, batch, rows, figures, changed)
+        columns = self._columns(batch, figures, now)
+        began = time.perf_counter_ns()
+        tags = self._tagger.tag(batch.block.with_columns(columns))
+        took = time.perf_counter_ns() - began
+        return batch.block.with_columns(columns | dict(tags)), changed, took
 
     def _day(self, date: int, seq: int) -> SessionDay:
         """The state of a session date just before a row."""
@@ -179,12 +186,15 @@ class Enricher:
             del self._days[next(iter(self._days))]
         return day
 
-    def _read(self, raws: Sequence[Row]) -> _Rows:
+    def _read(self, raws: Sequence[Row], block: Block | None = None) -> _Rows:
         """What the figures need of raw rows by column, with all that needs no state."""
-        cells = list(zip(*raws, strict=True))
-        if None in cells[_SEQ]:
-            raise ValueError("a row without a seq cannot be enriched: store it first")
-        block = Block.of_cells(cells)
+        if block is None:
+            cells = list(zip(*raws, strict=True))
+            if None in cells[_SEQ]:
+                raise ValueError("a row without a seq cannot be enriched: store it first")
+            block, contracts = Block.of_cells(cells), list(zip(*cells[_CONTRACT], strict=True))
+        else:
+            contracts = [tuple(row[_CONTRACT]) for row in raws]
         tagger = self._tagger
         codes, which = np.unique(block.stored("condition").values, return_inverse=True)
         meanings = [self._meanings.get(code) or self._meaning(code) for code in codes.tolist()]
@@ -205,7 +215,6 @@ class Enricher:
             block.stored("exchange").values, sides, moods.values, block.stored("oi"),
         )  # fmt: skip
         flags = {name: of(getattr(meaning.condition, flag) for meaning in meanings) for name, flag in _FLAGS.items()}
-        contracts = list(zip(*cells[_CONTRACT], strict=True))
         return _Rows(raws, contracts, block, prints, call, moods, premium(price, size), flags)
 
     def _meaning(self, code: int) -> _Meaning:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from phenix.dsl import core as c
 from phenix.dsl.passes import normalize
@@ -19,14 +19,11 @@ from phenix.engine.blocks import Block
 from phenix.engine.bundle import Bundle
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.enrich.enricher import Enricher, History
-from phenix.engine.flow import RAW
 from phenix.engine.tagging import Tagging
 from phenix.engine.targets.arrays import Array, Column
 from phenix.engine.targets.reference import settle
 
 __all__ = ["Evaluation", "Tagged", "same_figures", "same_score", "tagged"]
-
-_RAW_FIELDS: Final = len(RAW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +72,7 @@ class Evaluation:
         """Tags of rows, given as arrays and as they are stored (the raw part is enough)."""
         began = time.perf_counter_ns()
         if self._enricher is not None:
-            found = self._enricher.enrich([tuple(row[:_RAW_FIELDS]) for row in rows])
-            return tagged(found.block, time.perf_counter_ns() - began)
+            return tagged(self._enricher.evaluate(rows, block), time.perf_counter_ns() - began)
         assert self._tag is not None
         tags = self._tag(block)
         score = Column(tags.score, tags.score_known) if self._rescored else None
