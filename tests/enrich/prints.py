@@ -68,8 +68,8 @@ def raw(seq: int, at: int, **values: Any) -> tuple[Any, ...]:
 def enricher(stored: Sequence[Sequence[Any]], rules: Rules | None = None) -> Enricher:
     """An enricher over stored rows (which must be in seq order)."""
 
-    def history(session_date: int, before_seq: int) -> Iterable[Sequence[Any]]:
-        return (row for row in stored if row[4] == session_date and row[0] < before_seq)
+    def history(session_date: int, before_seq: int, after_seq: int) -> Iterable[Sequence[Any]]:
+        return (row for row in stored if row[4] == session_date and after_seq < row[0] < before_seq)
 
     return Enricher(CALENDAR, rules or Rules(), history, lambda: 1_700_000_000_000)
 

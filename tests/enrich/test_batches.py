@@ -59,7 +59,7 @@ def tagging(rows: list[tuple[Any, ...]]) -> Enricher:
     return Enricher(
         CALENDAR,
         Tagging(BUNDLE),
-        lambda date, before: (row for row in rows if row[4] == date and row[0] < before),
+        lambda date, before, after: (row for row in rows if row[4] == date and after < row[0] < before),
         lambda: 1_700_000_000_000,
     )
 
