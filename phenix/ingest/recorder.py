@@ -155,12 +155,13 @@ class Recorder:
         """Tag by other rules from the next row on, or keep those there are and say why. Raises StoreError."""
         if isinstance(rules, str):
             return self._writer.refuse(asked, rules)
-        done, reads = self._writer.activate(asked, now_utc()), self._writer.reads
+        reads = self._writer.reads
+        if rules.enricher is not None and (date := reads.current_session()):
+            rules.enricher.catch_up(date, reads.watermark() + 1)
+        done = self._writer.activate(asked, now_utc())  # before this nothing has changed, after it nothing can fail
         if rules.enricher is None:
             self._enricher.activate(rules.tagger)
         else:
-            if date := reads.current_session():
-                rules.enricher.catch_up(date, reads.watermark() + 1)
             self._enricher = rules.enricher
         self.chips = {**self.chips, **rules.chips}
         self.rule_version = rules.tagger.version
