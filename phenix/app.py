@@ -48,6 +48,7 @@ __all__ = [
     "RulesError",
     "access",
     "active_bundle",
+    "alerts",
     "back_up",
     "bands",
     "bootstrap",
@@ -569,24 +570,27 @@ def service(
     saved = saved_beside(path)
     writer = Readers(partial(open_saved, saved, writing=True), 1)
     kept = SavedQueries(writer, Readers(partial(open_saved, saved, writing=False), 2), queries)
-    alerts = _alerts(settings, saved, opened, queries, kept, partial(Rulebook, packaged, rollout), progress_s)
+    speaking = alerts(saved, opened, queries, kept, partial(Rulebook, packaged, rollout), progress_s, settings)
     return FlowService(
         queries, replays, followers, Log(opened, replays.run, also=take), live, packaged, kept, Editor(),
-        RuleDesk(lifecycle(store)), alerts, Gauge(Calendar.packaged(), clock or time.time), timeout_s=timeout_s,
+        RuleDesk(lifecycle(store)), speaking, Gauge(Calendar.packaged(), clock or time.time), timeout_s=timeout_s,
         progress_s=progress_s, rollout=rollout,
     )  # fmt: skip
 
 
-def _alerts(
-    settings: Settings | None,
+def alerts(
     path: Path,
     open_rows: Callable[[], Reader],
     rows: Readers[Reader],
     saved: SavedQueries,
     rulebook: Callable[[], Rulebook],
     progress_s: float,
+    settings: Settings | None = None,
 ) -> Alerts:
-    """Alerts of the file of saved queries at a path, which is made when the first is saved."""
+    """Alerts of the file of saved queries at a path, which is made when the first is saved; ``saved`` serves it, too.
+
+    ``settings`` say how they are delivered.
+    """
     from functools import partial
 
     from phenix.config import load

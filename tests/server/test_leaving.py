@@ -16,12 +16,14 @@ import grpc
 import httpx
 import pytest
 
+from phenix import app
 from phenix.engine.bundle import Bundle
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.live.index import LiveIndex
 from phenix.engine.live.search import Search
 from phenix.engine.log import Log
 from phenix.engine.query.page import compile_filter
+from phenix.engine.rollout import Rollout
 from phenix.engine.store.base import Reader, StoreTimeout
 from phenix.engine.store.sqlite import open_reader
 from phenix.engine.store.sqlite_saved import open_saved
@@ -31,6 +33,8 @@ from phenix.server.auth import Access, Limits
 from phenix.server.editor import Editor
 from phenix.server.process import Addresses
 from phenix.server.readers import Readers
+from phenix.server.rule_desk import RuleDesk
+from phenix.server.rulebook import Rulebook
 from phenix.server.saved import SavedQueries
 from phenix.server.service import FlowService
 from phenix.server.status import Gauge
@@ -95,10 +99,13 @@ async def served(store: Store) -> AsyncIterator[Served]:
     queries, replays = Readers(made.open, 1), Readers(partial(open_reader, store.path), 1)
     kept = store.path.with_name("saved.sqlite")
     files = [Readers(partial(open_saved, kept, writing=writing), 1) for writing in (True, False)]
+    saved, book = SavedQueries(*files, queries), partial(Rulebook, store.bundle, Rollout())
     service = FlowService(
         queries, replays, Readers(partial(open_reader, store.path), 1),
-        Log(partial(open_reader, store.path), replays.run), LiveIndex(), store.bundle, SavedQueries(*files, queries),
-        made.editor(), Gauge(Calendar.packaged(), time.time), timeout_s=LONG_S, progress_s=60,
+        Log(partial(open_reader, store.path), replays.run), LiveIndex(), store.bundle, saved, made.editor(),
+        RuleDesk(app.lifecycle(store.url)),
+        app.alerts(kept, partial(open_reader, store.path), replays, saved, book, 60),
+        Gauge(Calendar.packaged(), time.time), timeout_s=LONG_S, progress_s=60, rollout=Rollout(),
     )  # fmt: skip
     sock, ready = process.listen("127.0.0.1", 0), asyncio.Event()
 

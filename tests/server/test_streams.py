@@ -329,13 +329,17 @@ def test_shutdown_does_not_wait_for_who_does_not_read(store: Store, serve: Serve
 
 def test_a_slow_reader_over_a_socket_loses_nothing(store: Store) -> None:
     """Ten megabytes for a client that does not read: its queue overflows, and the store fills the gap."""
+    from phenix import app
     from phenix.engine.enrich.calendar import Calendar
     from phenix.engine.live.index import LiveIndex
     from phenix.engine.log import Log, Subscription
+    from phenix.engine.rollout import Rollout
     from phenix.engine.store.sqlite_saved import open_saved
     from phenix.server import process
     from phenix.server.auth import Access, Limits
     from phenix.server.readers import Readers
+    from phenix.server.rule_desk import RuleDesk
+    from phenix.server.rulebook import Rulebook
     from phenix.server.saved import SavedQueries
     from phenix.server.service import FlowService
     from phenix.server.status import Gauge
@@ -351,7 +355,9 @@ def test_a_slow_reader_over_a_socket_loses_nothing(store: Store) -> None:
         saved = SavedQueries(*files, replays)
         service = FlowService(
             Readers(open_store, 1), replays, Readers(open_store, 1), log, LiveIndex(), store.bundle, saved, Editor(),
-            Gauge(Calendar.packaged(), time.time), timeout_s=5, progress_s=60,
+            RuleDesk(app.lifecycle(store.url)),
+            app.alerts(kept, open_store, replays, saved, partial(Rulebook, store.bundle, Rollout()), 60),
+            Gauge(Calendar.packaged(), time.time), timeout_s=5, progress_s=60, rollout=Rollout(),
         )  # fmt: skip
         sock = process.listen("127.0.0.1", 0)
         port, ready = sock.getsockname()[1], asyncio.Event()
