@@ -25,7 +25,7 @@ from tests.server.rows import Store, made
 FOLDER = Path(__file__).parents[2] / "deploy" / "prometheus"
 RULES = (FOLDER / "phenix.rules.yml").read_text()
 BOARD = json.loads((FOLDER.parent / "grafana" / "phenix.json").read_text())
-WORDS = {"up", "on", "by", "sum", "without", "rate", "increase", "topk", "job", "instance", "le", "status", "and",
+WORDS = {"up", "on", "by", "sum", "without", "or", "rate", "increase", "topk", "job", "instance", "le", "status", "and",
          "histogram_quantile", "quantile_over_time"}  # fmt: skip
 OF_A_PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
 needs = pytest.mark.skipif(shutil.which("promtool") is None, reason="prometheus is not installed")

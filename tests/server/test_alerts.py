@@ -176,6 +176,24 @@ def test_what_a_refusing_receiver_gets_is_put_aside_and_can_be_sent_again(
     assert ask(server, "POST", f"{path}/retry").data == {"messages": 0}
 
 
+def test_a_target_that_takes_nothing_is_not_tried_with_everything(
+    store: Store, start: Start, receiver: Receiver
+) -> None:
+    store.add(1)
+    server = start(store, PHENIX_ALERT_RETRY_BASE_MS="600000", PHENIX_ALERT_TRIES="100")
+    receiver.status = 500
+    path = alert(server, targets=[hook(receiver)])
+    store.add(40)
+    receiver.until(1)
+    other = alert(server, targets=[hook(receiver, "/other")])
+    store.add(1)
+    until(lambda: any(sent.path == "/other" for sent in receiver.sent))
+    tried = [sending["attempts"] for one in ask(server, "GET", f"{path}/events").data for sending in one["deliveries"]]
+    assert len(tried) == 41
+    assert 1 <= sum(tried) <= 8
+    assert ask(server, "GET", f"{other}/events").json["page"]["total"] == 1
+
+
 def test_a_redirect_is_not_followed(shared: tuple[Store, Server], receiver: Receiver) -> None:
     _, server = shared
     path = alert(server, targets=[hook(receiver)])

@@ -370,8 +370,8 @@ class AlertTables:
         ]
 
     def outbox(self) -> tuple[dict[str, int], int | None]:
-        """How many entries wait and are dead, and when the oldest that waits was made."""
-        of = "SELECT count(*), min(created_at) FROM alert_outbox WHERE state = "
+        """How many entries wait and are dead, and when the oldest that waits was made; digests wait by intention."""
+        of = "SELECT count(*), min(iif(digest, NULL, created_at)) FROM alert_outbox WHERE state = "
         ((waiting, oldest),), ((dead, _),) = self._all(f"{of}'waiting'"), self._all(f"{of}'dead'")
         return {"waiting": waiting, "dead": dead}, oldest
 

@@ -30,6 +30,9 @@ __all__ = ["Deliveries", "Retries"]
 _AT_ONCE: Final = 16
 _OF_A_TARGET: Final = 4
 """Messages under way to one target: a slow one holds up no other."""
+_RESULTS: Final = ("delivered", "failed", "dead")
+_LONGEST_HOLD_S: Final = 60.0
+"""Between tries of a target that takes nothing."""
 _IDLE_S: Final = 1.0
 """Longest rest: other processes put entries into the outbox, too."""
 _MARGIN_S: Final = 2.0
@@ -70,7 +73,7 @@ class Deliveries:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.results: Counter[str] = Counter()
+        self.results = Counter(dict.fromkeys(_RESULTS, 0))  # all of them from the start, so that the first one shows
         self.took = Durations()
         self.settled: Callable[[], None] = lambda: None
         self._files = files
@@ -79,6 +82,8 @@ class Deliveries:
         self._clock = clock
         self._wake = asyncio.Event()
         self._busy: Counter[str] = Counter()
+        self._held: dict[str, tuple[int, float]] = {}
+        """Targets that failed: how often in a row, and until when nothing else is sent to them."""
         self._sending: set[asyncio.Task[None]] = set()
         self._forgotten = 0.0
 
@@ -118,7 +123,8 @@ class Deliveries:
         free = _AT_ONCE - len(self._sending)
         if free <= 0:
             return _IDLE_S
-        busy = [target for target, count in self._busy.items() if count >= _OF_A_TARGET]
+        busy = {target for target, count in self._busy.items() if count >= _OF_A_TARGET}
+        busy |= {target for target, (_, until) in self._held.items() if until > time.monotonic()}
         now = self._now()
         until = now + int((self._retries.timeout_s + _MARGIN_S) * 1000)
 
@@ -126,7 +132,7 @@ class Deliveries:
             due = file.alerts.next_due()
             if due is None or due > now:  # what is claimed is written down, so it is looked at first
                 return [], due
-            return file.alerts.claim(now, until, busy, min(free, _OF_A_TARGET)), due
+            return file.alerts.claim(now, until, sorted(busy), min(free, _OF_A_TARGET)), due
 
         claimed, due = await self._files.run(take)
         for message in claimed:
@@ -136,7 +142,10 @@ class Deliveries:
             task.add_done_callback(self._sending.discard)
         if claimed:
             return 0.0
-        return _IDLE_S if due is None or due <= now else min(_IDLE_S, (due - now) / 1000)
+        if due is None or due > now:
+            return _IDLE_S if due is None else min(_IDLE_S, (due - now) / 1000)
+        over = [until - time.monotonic() for _, until in self._held.values()]
+        return min([_IDLE_S, *(rest for rest in over if rest > 0)])
 
     async def _deliver(self, message: Message) -> None:
         """Send one message and mark what came of it; unmarked it is claimed again later."""
@@ -166,6 +175,7 @@ class Deliveries:
 
     async def _mark(self, message: Message, outcome: Outcome) -> None:
         now, tries = self._now(), message.attempts + 1
+        self._note(message.target.id, failed=bool(outcome.problem))
         if not outcome.problem:
             await self._files.run(lambda file: file.alerts.delivered(message.number, now))
             self.results["delivered"] += 1
@@ -182,6 +192,15 @@ class Deliveries:
                     message.alert_id, tries, outcome.problem,
                 )  # fmt: skip
         self.settled()
+
+    def _note(self, target: str, *, failed: bool) -> None:
+        """Hold back what else waits for a target that fails: it is not to be tried with each of them."""
+        if failed:
+            times = self._held.get(target, (0, 0.0))[0] + 1
+            hold_s = min(_LONGEST_HOLD_S, self._retries.base_s * 2 ** min(times - 1, 30))
+            self._held[target] = times, time.monotonic() + hold_s
+        else:
+            self._held.pop(target, None)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
