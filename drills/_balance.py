@@ -23,6 +23,7 @@ from phenix.config import Settings, load
 from phenix.engine.enrich.clock import utc_of
 from phenix.engine.enrich.conditions import condition
 from phenix.engine.store.base import Gap, GapState, Reader
+from phenix.ingest.figures import Figures
 from phenix.ingest.terminal.client import TerminalError
 from phenix.ingest.terminal.events import OpenInterest, Print, Source, TapeEvent
 from phenix.ingest.terminal.faults import Stage, parse_fault
@@ -31,7 +32,7 @@ from phenix.ingest.terminal.faults_tape import altered
 from phenix.ingest.terminal.layouts import DAY_MS, date_of
 from phenix.ingest.terminal.protocol import Contract
 from phenix.ingest.terminal.standin import StandIn
-from phenix.ingest.worker import Figures, Worker
+from phenix.ingest.worker import Worker
 
 __all__ = ["Case", "Outcome", "play"]
 

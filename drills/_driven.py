@@ -46,6 +46,8 @@ ROOM: Final = 60
 PATIENCE_MS, REPLAN_MS = 3_000, 30_000
 ANSWERS_MS: Final = 9_000
 """So long answers are held back at most: later than a second more they would count as none."""
+_PAGE: Final = 4
+"""Rows of the past entered at a time: a start has to be in the middle of it when prints come."""
 _WAIT_S: Final = 100.0
 """More than a busy machine needs: what takes longer never comes."""
 
@@ -96,6 +98,14 @@ class Enriching:
     def catch_up(self, date: int, before_seq: int, history: History | None = None) -> None:
         """Bring the state of a session date up to a row."""
         self._enricher.catch_up(date, before_seq, history)
+
+    def approach(self, date: int, before_seq: int) -> bool:
+        """Bring it a page nearer."""
+        return self._enricher.approach(date, before_seq)
+
+    def knows(self, date: int) -> bool:
+        """Whether it is there."""
+        return self._enricher.knows(date)
 
 
 class Driven(RuleBasedStateMachine):
@@ -166,7 +176,9 @@ class Driven(RuleBasedStateMachine):
         self.writer = app.open_writer(self.settings.store)
         version = app.active_bundle(self.writer) if self.writer.reads.rule_version() is None else _bundle()
         assert version.checksum == _bundle().checksum
-        self.enriching = Enriching(Enricher(CALENDAR, _tagging(), self.writer.reads.session_raw, lambda: self.now))
+        self.enriching = Enriching(
+            Enricher(CALENDAR, _tagging(), self.writer.reads.session_raw, lambda: self.now, page=_PAGE)
+        )
         recorder = Recorder(self.writer, self.enriching)
         self.expected.started(recorder.last_heard(TERMINAL), self.writer.reads.latest_trade())
         self.client = app.terminal_client(self.settings)

@@ -368,15 +368,17 @@ async def worker(
     stop_after: int | None = None,
     replan_s: float = 300.0,
     flush_s: float = 0.01,
+    leave_s: float = 20.0,
     clock: Callable[[], int] | None = None,
     stream: Stream | None = None,
 ) -> Worker:
     """The live worker of the configured universe: lists contracts and open interest, and plans the streams.
 
     ``date`` is the day whose contracts are asked for; without it the latest with any. Every ``replan_s`` seconds the
-    plan is made anew, and gaps that history had no answer for are asked for again. ``clock`` takes the place of this
-    machine's (UTC milliseconds), for a day that is simulated, ``stream`` that of one made from the settings. Raises
-    TerminalError when the terminal does not answer, UniverseError for an unusable list of symbols.
+    plan is made anew, and gaps that history had no answer for are asked for again. One that is told to end goes on
+    enriching for ``leave_s``. ``clock`` takes the place of this machine's (UTC milliseconds), for a day that is
+    simulated, ``stream`` that of one made from the settings. Raises TerminalError when the terminal does not answer,
+    UniverseError for an unusable list of symbols.
     """
     from phenix.engine.enrich.calendar import Calendar
     from phenix.ingest.deadletter import TERMINAL
@@ -409,6 +411,7 @@ async def worker(
         day=day,
         replan_s=replan_s,
         flush_s=flush_s,
+        leave_s=leave_s,
         once=once,
         stop_after=stop_after,
         clock=clock,

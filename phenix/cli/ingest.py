@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from phenix.engine.store.base import Writer
+    from phenix.ingest.figures import Figures
     from phenix.ingest.importer import Progress, Summary
     from phenix.ingest.recorder import Recorder
-    from phenix.ingest.worker import Figures
 
 __all__ = ["add"]
 
@@ -176,8 +176,8 @@ async def _ingest(args: argparse.Namespace, recorder: Recorder) -> Figures:
     from contextlib import ExitStack
 
     from phenix import app
+    from phenix.ingest.figures import Figures
     from phenix.ingest.preflight import exit_of, preflight
-    from phenix.ingest.worker import Figures
 
     settings = args.settings
     stop = asyncio.Event()

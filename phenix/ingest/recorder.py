@@ -1,7 +1,9 @@
 """Storing and enriching in step: raw rows in one transaction, their enriched rows by seq in another.
 
 The two have their own checkpoints. A process that dies between them leaves raw rows without enrichment; the next
-recorder enriches those before anything else, and rebuilds its state from what is stored.
+recorder enriches those before any later row, and rebuilds its state from what is stored. While that takes long, raw
+rows are stored and wait (:meth:`Recorder.store`), and :meth:`Recorder.follow` enriches them once it can, in short
+steps between which more are stored.
 """
 
 from __future__ import annotations
@@ -16,14 +18,17 @@ from typing import Any, Final, Protocol
 from phenix.engine.enrich.clock import DAY, et_of
 from phenix.engine.enrich.enricher import Enriched
 from phenix.engine.feed import Feed
-from phenix.engine.flow import ENRICHED, Row
-from phenix.engine.store.base import Batch, Gap, GapState, OpenInterest, UnderlyingQuote, Writer
+from phenix.engine.flow import ENRICHED, INDEX, Row
+from phenix.engine.store.base import Appended, Batch, Gap, GapState, OpenInterest, UnderlyingQuote, Writer
 from phenix.engine.store.versions import Activation, RuleVersion
 from phenix.ingest.rules import Enriching, Prepared, Rulebook
 
 __all__ = ["Beside", "Recorded", "Recorder", "now_utc"]
 
 _BATCH: Final = 10_000
+_STEP: Final = 2_000
+"""Rows enriched between two batches that are stored."""
+_SEQ, _DATE = INDEX["seq"], INDEX["session_date"]
 _CHIPS: Final = next(i for i, field in enumerate(ENRICHED) if field.name == "chips_set")
 
 
@@ -31,13 +36,13 @@ _CHIPS: Final = next(i for i, field in enumerate(ENRICHED) if field.name == "chi
 class Recorded:
     """What came of a batch: the new raw rows with their seq, how many were there already, and when each step was done.
 
-    The times are UTC milliseconds; without new rows nothing was enriched.
+    The times are UTC milliseconds; without new rows nothing was enriched. ``enriched_at`` is None while they wait.
     """
 
     rows: list[tuple[Any, ...]]
     duplicates: int
     stored_at: int
-    enriched_at: int
+    enriched_at: int | None
 
 
 class Beside(Protocol):
@@ -83,6 +88,12 @@ class Recorder:
         self._enricher = enricher
         self._rulebook = Rulebook()
         self._failed: BaseException | None = None
+        self._expected = 0
+        self._ahead: list[tuple[Any, ...]] = []
+        self.left = writer.reads.raw_watermark()
+        """The last seq of earlier runs."""
+        self.behind = self.left > self.watermark
+        """Whether rows are stored that are not enriched: those that follow wait, too."""
         self.unmatched_cancels = 0
         self.cpu: defaultdict[str, float] = defaultdict(float)
         """CPU seconds by stage: ``store``, ``enrich`` (chips and score included), ``store enriched``, ``shadow``."""
@@ -169,31 +180,92 @@ class Recorder:
 
     def catch_up(self) -> int:
         """Enrich what is stored and not enriched; returns how many rows that were."""
-        reads = self._writer.reads
         done = 0
-        while rows := reads.raw_rows(reads.watermark(), _BATCH):
-            self._enrich(rows)
-            done += len(rows)
+        with self._or_fail():
+            while rows := self._waiting(_BATCH):
+                self._enrich(rows)
+                done += len(rows)
+        self.behind = False
         return done
 
     def record(self, batch: Batch) -> Recorded:
-        """Store a batch and enrich what is new of it.
+        """Store a batch and enrich what is new of it, and what waited before it.
 
         Raises StoreError and what the enricher raises, and from then on that always: rows may be stored without
         enrichment, which those that follow would hide. The next recorder enriches them first.
         """
+        with self._or_fail():
+            appended, stored_at = self._append(batch)
+            if self.behind:
+                self.catch_up()
+            elif appended.rows:
+                self._enrich(appended.rows)
+        return Recorded(appended.rows, appended.duplicates, stored_at, now_utc())
+
+    def store(self, batch: Batch) -> Recorded:
+        """Store a batch, and enrich what is new of it where the state for that is there; else it waits, ``behind``.
+
+        Raises as :meth:`record`.
+        """
+        with self._or_fail():
+            appended, stored_at = self._append(batch)
+            self.behind = self.behind or not self._state_of(appended.rows)
+            if not self.behind and appended.rows:
+                self._enrich(appended.rows)
+        return Recorded(appended.rows, appended.duplicates, stored_at, None if self.behind else now_utc())
+
+    def expect(self, session_date: int) -> None:
+        """Have :meth:`follow` build the state of a session date before its next row comes."""
+        self._expected, self.behind = session_date, True
+
+    def follow(self) -> Sequence[Row]:
+        """A step towards having enriched what is stored: a page of the past, or some rows, which are returned.
+
+        It is not ``behind`` any more once there was nothing to do. Raises as :meth:`record`.
+        """
+        with self._or_fail():
+            rows = self._waiting(_STEP)
+            date = self._expected
+            if not (self._state_of(rows) if rows else not date or self._state(date, self.watermark + 1)):
+                return []
+            if rows:
+                self._enrich(rows)
+                return rows
+            self.behind = False
+            return []
+
+    def _waiting(self, limit: int) -> list[tuple[Any, ...]]:
+        """The first rows that are stored and not enriched, read once."""
+        if not self._ahead or self._ahead[0][_SEQ] <= self.watermark:
+            self._ahead = self._writer.reads.raw_rows(self.watermark, limit)
+        return self._ahead
+
+    def _state_of(self, rows: Sequence[Row]) -> bool:
+        """Whether rows can be enriched now; where not, it is a page nearer."""
+        first = {row[_DATE]: row[_SEQ] for row in reversed(rows)}
+        return all(self._state(date, seq) for date, seq in first.items())
+
+    def _state(self, date: int, before_seq: int) -> bool:
+        if self._enricher.knows(date):
+            return True
+        with self._stage("enrich"):
+            return self._enricher.approach(date, before_seq)
+
+    def _append(self, batch: Batch) -> tuple[Appended, int]:
+        with self._stage("store"):
+            appended = self._writer.append(batch)
+        return appended, now_utc()
+
+    @contextmanager
+    def _or_fail(self) -> Iterator[None]:
+        """What fails once fails from then on."""
         if self._failed is not None:
             raise self._failed
         try:
-            with self._stage("store"):
-                appended = self._writer.append(batch)
-            stored_at = now_utc()
-            if appended.rows:
-                self._enrich(appended.rows)
+            yield
         except BaseException as error:
             self._failed = error
             raise
-        return Recorded(appended.rows, appended.duplicates, stored_at, now_utc())
 
     def _enrich(self, rows: Sequence[Row]) -> None:
         with self._stage("enrich"):

@@ -38,6 +38,14 @@ class Enriching(Protocol):
         """Bring the state of a session date up to a row."""
         ...
 
+    def approach(self, date: int, before_seq: int) -> bool:
+        """Bring it a page nearer; whether it is there."""
+        ...
+
+    def knows(self, date: int) -> bool:
+        """Whether the state of a session date is there."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:

@@ -12,25 +12,23 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
 
-from phenix.engine.durations import Durations
 from phenix.engine.feed import Feed
 from phenix.engine.flow import INDEX
-from phenix.engine.store.base import Batch, DeadLetter, Gap
+from phenix.engine.store.base import Batch, Gap
 from phenix.ingest.catchup import MARGIN_MS, CatchUp
 from phenix.ingest.contract import Contract
 from phenix.ingest.day import Day
+from phenix.ingest.figures import Figures
 from phenix.ingest.intake import Intake
-from phenix.ingest.latency import Latency
 from phenix.ingest.market_clock import MarketClock, plays_another_day
 from phenix.ingest.recorder import Recorder, now_utc
 from phenix.ingest.spots import SpotPoll
 from phenix.ingest.terminal import client
 from phenix.ingest.terminal import protocol as wire
 
-__all__ = ["Figures", "Worker"]
+__all__ = ["Worker"]
 
 log = logging.getLogger("phenix.ingest")
 
@@ -46,44 +44,6 @@ _DATA: Final = frozenset({wire.TradeFrame, wire.QuoteFrame, wire.OhlcFrame})
 _FEED_S: Final = 1.0
 _RULES_S: Final = 0.1
 _FIRST_MS: Final = 5_000
-_BATCH_ROWS: Final = tuple(m * 10**e for e in range(5) for m in (1, 2, 5))
-
-
-@dataclass(slots=True)
-class Figures:
-    """What a worker did since it started."""
-
-    caught_up: int = 0
-    stored: int = 0
-    duplicates: int = 0
-    events: Counter[str] = field(default_factory=Counter)
-    """Messages by kind."""
-    refused: Counter[str] = field(default_factory=Counter)
-    """Dead letters by reason."""
-    dropped_messages: int = 0
-    gaps: Counter[str] = field(default_factory=Counter)
-    """By cause."""
-    recovered: int = 0
-    connections: int = 0
-    disconnections: int = 0
-    streams: dict[str, int] = field(default_factory=lambda: {"subscribed": 0, "refused": 0})
-    batches: Durations = field(default_factory=lambda: Durations(_BATCH_ROWS))
-    """Rows of each."""
-    lag_ms: int = 0
-    """From the exchange to the store, of the latest print; from its receipt where the feed plays another day."""
-    sessions: list[int] = field(default_factory=list)
-    """Session dates that were planned, in order."""
-    latency: Latency = field(default_factory=Latency)
-    """Of the prints that the stream brought; what history brought is as late as its gap."""
-
-    @property
-    def dead_letters(self) -> int:
-        """Records that became no row."""
-        return self.refused.total()
-
-    def letters(self, letters: Iterable[DeadLetter]) -> None:
-        """Count dead letters."""
-        self.refused.update(letter.reason for letter in letters)
 
 
 class Worker:
@@ -91,7 +51,8 @@ class Worker:
 
     ``flush_rows`` and ``flush_s`` bound how long a print waits for company; ``once`` ends at the market's STOP. With a
     ``day`` the contracts are planned anew every ``replan_s`` seconds, when a session date begins, and when its open
-    interest has come. ``clock`` is this machine's, UTC milliseconds.
+    interest has come. ``leave_s`` is how long one that is told to end goes on enriching what it stored. ``clock`` is
+    this machine's, UTC milliseconds.
     """
 
     def __init__(
@@ -111,6 +72,7 @@ class Worker:
         poll_s: float = 2.0,
         once: bool = False,
         stop_after: int | None = None,
+        leave_s: float = 20.0,
         clock: Callable[[], int] = now_utc,
     ) -> None:
         self._recorder = recorder
@@ -127,11 +89,13 @@ class Worker:
         self._due = asyncio.Event()
         self._gaps_noted = asyncio.Event()
         self._came = asyncio.Event()
+        self._fell_behind = asyncio.Event()
         self._flush_rows = flush_rows
         self._flush_s = flush_s
         self._poll_s = poll_s
         self._once = once
         self._stop_after = stop_after
+        self._leave_s = leave_s
         self._streamed: frozenset[Contract] = frozenset()
         self._spots = SpotPoll(terminal)
         self._polled: dict[str, None] = {}
@@ -175,8 +139,10 @@ class Worker:
         """
         self._stop = stop
         loop = asyncio.get_running_loop()
+        leave_s: float | None = self._leave_s
         with ThreadPoolExecutor(1, "store") as pool:
-            self.figures.caught_up = await loop.run_in_executor(pool, self._recorder.catch_up)
+            if self._day:
+                self._recorder.expect(self._day.date)
             self._want(self._contracts)
             async with self._stream as stream:
                 self._begin("stop", self._close_when(stop))
@@ -184,11 +150,13 @@ class Worker:
                 self._begin("latency", self._tell())
                 self._begin("feed", self._tell_feed(pool))
                 self._begin("rules", self._follow_rules(pool))
+                self._begin("enrichment", self._enrich(pool))
                 if self._day:
                     self._begin("day", self._follow(self._day))
                 try:
                     async for batch in stream:
                         if self._read(batch) or self._enough():
+                            leave_s = None
                             stop.set()
                         wait = self._flushed + self._flush_s - loop.time()
                         if wait > 0 and self._intake.rows < self._flush_rows and not stop.is_set():
@@ -198,6 +166,7 @@ class Worker:
                         await self._flush(pool)
                     self._intake.finish(self._now())
                     await self._flush(pool)
+                    await self._level(pool, leave_s)
                     await loop.run_in_executor(pool, self._recorder.leave, self._left or self.feed)
                 finally:
                     for task in self._tasks.values():
@@ -266,7 +235,9 @@ class Worker:
                     continue
                 await self._flush(pool)  # what the stream brought itself goes before what history has of it
                 batch = Batch(rows=found.rows, dead_letters=found.letters, gaps=[found.gap])
-                recorded = await loop.run_in_executor(pool, self._recorder.record, batch)
+                recorded = await loop.run_in_executor(pool, self._recorder.store, batch)
+                if self._recorder.behind:
+                    self._fell_behind.set()
                 self.figures.recovered += len(recorded.rows)
                 self.figures.letters(found.letters)
                 log.info("gap: %s, %s new", found.gap.detail, len(recorded.rows))
@@ -304,6 +275,27 @@ class Worker:
                 else:
                     log.error("rules %s were asked for, and those before stay: %s", done.version_id, done.refused)
             await asyncio.sleep(_RULES_S)
+
+    async def _enrich(self, pool: ThreadPoolExecutor) -> None:
+        """Enrich what waits, step by step: at the start, and when rows come of a session whose state is not there."""
+        while True:
+            await self._level(pool, None)
+            self._fell_behind.clear()
+            if not self._recorder.behind:
+                await self._fell_behind.wait()
+
+    async def _level(self, pool: ThreadPoolExecutor, within_s: float | None) -> None:
+        """Have everything enriched that is stored; where that takes longer, the next start goes on with it."""
+        loop = asyncio.get_running_loop()
+        due = None if within_s is None else loop.time() + within_s
+        while self._recorder.behind:
+            rows = await loop.run_in_executor(pool, self._recorder.follow)
+            self.figures.followed(rows, now_utc(), self._recorder.left)
+            if due is not None and loop.time() > due:
+                log.warning(
+                    "rows after seq %s are not enriched yet: the next start does that", self._recorder.watermark
+                )
+                return
 
     async def _passed(self, gap: Gap) -> None:
         """Wait until the stream has brought what it will bring of a gap's end; on a quiet one not for ever."""
@@ -384,7 +376,9 @@ class Worker:
         batch = self._intake.take()
         if batch is None:
             return
-        recorded = await loop.run_in_executor(pool, self._recorder.record, batch)
+        recorded = await loop.run_in_executor(pool, self._recorder.store, batch)
+        if self._recorder.behind:
+            self._fell_behind.set()
         figures = self.figures
         figures.stored += len(recorded.rows)
         figures.duplicates += recorded.duplicates

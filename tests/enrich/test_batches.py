@@ -54,13 +54,14 @@ def morning(rows: int, seed: int) -> list[tuple[Any, ...]]:
     return made
 
 
-def tagging(rows: list[tuple[Any, ...]]) -> Enricher:
+def tagging(rows: list[tuple[Any, ...]], page: int = 10_000) -> Enricher:
     assert BUNDLE is not None
     return Enricher(
         CALENDAR,
         Tagging(BUNDLE),
         lambda date, before, after: (row for row in rows if row[4] == date and after < row[0] < before),
         lambda: 1_700_000_000_000,
+        page=page,
     )
 
 
@@ -74,7 +75,7 @@ def test_batches_of_any_size_give_the_same_rows(seed: int) -> None:
     while at < len(rows):
         length = rng.choice((1, 2, 7, 63, 64, 65, 300, 1_000))
         if rng.random() < 0.1:
-            running = tagging(rows)
+            running = tagging(rows, rng.choice((1, 64, 65, 500, 10_000)))
         part = running.enrich(rows[at : at + length])
         found += part.rows
         cancels += part.cancels
@@ -83,6 +84,23 @@ def test_batches_of_any_size_give_the_same_rows(seed: int) -> None:
     assert found == whole.rows
     assert (cancels, unmatched) == (whole.cancels, whole.unmatched)
     assert len(cancels) > 10
+
+
+def test_a_state_built_in_pages_is_used_once_it_is_whole() -> None:
+    rows = morning(1_000, 4)
+    date = rows[0][4]
+    whole = tagging(rows).enrich(rows)
+    paged = tagging(rows, 100)
+    steps = [paged.knows(date)]
+    while not paged.approach(date, rows[450][0]):
+        steps.append(paged.knows(date))
+    assert (steps, paged.knows(date)) == ([False] * 5, True)
+    assert paged.enrich(rows[450:600]).rows == whole.rows[450:600]
+    assert paged.approach(date, rows[600][0])  # there already: nothing is entered twice
+    assert paged.enrich(rows[600:]).rows == whole.rows[600:]
+    interrupted = tagging(rows, 100)
+    assert not interrupted.approach(date, rows[450][0])
+    assert interrupted.enrich(rows[450:]).rows == whole.rows[450:]
 
 
 def test_rows_are_tagged_as_each_row_alone() -> None:

@@ -22,6 +22,7 @@ from phenix.config import Settings, load
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.flow import BY_NAME, INDEX
 from phenix.engine.store.base import Cause, Gap, Problem, StoreError
+from phenix.ingest.figures import Figures
 from phenix.ingest.inputs import SpotBook
 from phenix.ingest.intake import STREAM, Intake
 from phenix.ingest.parity import PARITY
@@ -31,7 +32,7 @@ from phenix.ingest.spots import DELAYED, IV
 from phenix.ingest.terminal.client import OpenInterestRow, Stream
 from phenix.ingest.terminal.events import UnderlyingQuote
 from phenix.ingest.terminal.protocol import Contract, decode
-from phenix.ingest.worker import Figures, Worker
+from phenix.ingest.worker import Worker
 from tests.ingest.files import (
     TAPES,
     Tape,

@@ -44,8 +44,8 @@ from phenix.engine.targets.arrays import Column, Mask, Words
 __all__ = ["Enriched", "Enricher", "History", "Tagger"]
 
 _DAYS_KEPT: Final = 3
-_PAGE: Final = 20_000
-"""Rows of the past entered at a time."""
+_PAGE: Final = 10_000
+"""Rows of the past entered at a time, in less than a tenth of a second."""
 _SEQ: Final = INDEX["seq"]
 _DATE: Final = INDEX["session_date"]
 _SYMBOL: Final = INDEX["symbol"]
@@ -98,7 +98,8 @@ class Enricher:
     """Enriches raw rows of any session dates in seq order.
 
     ``history(session_date, before_seq, after_seq)`` yields the raw rows of a session date between two seqs, in
-    seq order; ``clock()`` is UTC milliseconds. Raises ValueError for a row without a seq.
+    seq order; ``clock()`` is UTC milliseconds; ``page`` rows of the past are entered at a time. Raises ValueError for
+    a row without a seq.
     """
 
     def __init__(
@@ -107,11 +108,15 @@ class Enricher:
         tagger: Tagger,
         history: History,
         clock: Callable[[], int],
+        *,
+        page: int = _PAGE,
     ) -> None:
         self._calendar = calendar
         self._history = history
         self._clock = clock
+        self._page = page
         self._days: dict[int, SessionDay] = {}
+        self._unfinished: dict[int, SessionDay] = {}
         self._constants: tuple[int, Fraction, bool] | None = None
         self.activate(tagger)
 
@@ -125,6 +130,7 @@ class Enricher:
             self._constants = constants
             self._meanings: dict[int, _Meaning] = {}
             self._days.clear()
+            self._unfinished.clear()
         self._tagger = tagger
 
     def beside(self, tagger: Tagger) -> Enricher | None:
@@ -133,14 +139,26 @@ class Enricher:
         """
         if _constants(tagger) == self._constants:
             return None
-        return Enricher(self._calendar, tagger, self._history, self._clock)
+        return Enricher(self._calendar, tagger, self._history, self._clock, page=self._page)
+
+    def knows(self, date: int) -> bool:
+        """Whether the state of a session date is there: rows of it are enriched at once."""
+        return date in self._days
 
     def catch_up(self, date: int, before_seq: int, history: History | None = None) -> None:
         """Bring the state of a session date up to a row, from where it is; ``history`` in place of its own."""
-        day = self._days.setdefault(date, SessionDay(date))
-        past = iter((history or self._history)(date, before_seq, day.last_seq))
-        while page := list(islice(past, _PAGE)):
+        while not self.approach(date, before_seq, history):
+            pass
+
+    def approach(self, date: int, before_seq: int, history: History | None = None) -> bool:
+        """A page of :meth:`catch_up`; True once the state is there. Until then nothing is enriched with it."""
+        day = self._unfinished.pop(date, None) or self._days.pop(date, None) or SessionDay(date)
+        page = list(islice((history or self._history)(date, before_seq, day.last_seq), self._page))
+        if page:
             self._advance(day, self._read(page), slice(0, len(page)), Figures(len(page)), Changes())
+        there = len(page) < self._page
+        (self._days if there else self._unfinished)[date] = day
+        return there
 
     def enrich(self, raws: Sequence[Row]) -> Enriched:
         """Enrich rows in seq order; a row seen before is computed afresh from history."""
