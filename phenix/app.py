@@ -536,7 +536,8 @@ def service(
     """What both gateways serve, over readers of the store at a URL; not following the store yet.
 
     ``clock`` takes the place of this machine's (seconds since 1970) where lag is measured; of the sessions before the
-    latest, ``sealed`` are kept open for searches. ``settings`` say how alerts are delivered.
+    latest, ``sealed`` are kept open for searches. ``settings`` say how alerts are delivered and
+    what bands rules in shadow have.
     Raises RulesError when the packaged rules do not compile.
     """
     import time
@@ -570,14 +571,14 @@ def service(
     def take(batch: Batch) -> None:
         live.take(batch.after, batch.upto, batch.rows, batch.taken_back, batch.columns)
 
-    saved = saved_beside(path)
+    saved, limits = saved_beside(path), bands(settings) if settings else None
     writer = Readers(partial(open_saved, saved, writing=True), 1)
     kept = SavedQueries(writer, Readers(partial(open_saved, saved, writing=False), 2), queries)
     speaking = alerts(saved, opened, queries, kept, partial(Rulebook, packaged, rollout), progress_s, settings)
     return FlowService(
         queries, replays, followers, Log(opened, replays.run, also=take), live, packaged, kept, Editor(),
-        RuleDesk(lifecycle(store)), speaking, Gauge(Calendar.packaged(), clock or time.time), timeout_s=timeout_s,
-        progress_s=progress_s, rollout=rollout,
+        RuleDesk(lifecycle(store, limits)), speaking, Gauge(Calendar.packaged(), clock or time.time),
+        timeout_s=timeout_s, progress_s=progress_s, rollout=rollout,
     )  # fmt: skip
 
 

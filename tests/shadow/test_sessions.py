@@ -152,6 +152,11 @@ def test_from_a_candidate_to_its_report(tmp_path: Path) -> None:
     (live,) = json.loads((artifacts_of(store) / f"2024-11-07-{other}.json").read_text())["sessions"]
     assert (live["rows"], live["missedRows"], live["computedAfterwards"]) == (300, 0, False)
     assert ran("report", *where, code=0, **wide)["sessions"][-1] == live
+    # The same verdict keeps a version from being activated, or lets it through.
+    kept = phenix("rules", "activate", other, *where, **narrow)
+    assert kept.returncode == 2
+    assert "3 of 4 sessions are outside the bands; the latest, 2024-11-06: @blocks" in kept.stderr
+    assert ran("activate", other, *where, **wide)["version"] == other
     assert ran("shadow", "off", *where) == {"shadow": None}
     assert ran("shadow", *where) == {"shadow": None}
 
