@@ -14,8 +14,11 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import duckdb
@@ -40,6 +43,7 @@ from phenix.engine.targets.clickhouse import SETTINGS as CLICKHOUSE_SETTINGS
 from phenix.engine.targets.clickhouse import ClickHouseTarget, column_types, server_parameters
 from phenix.engine.targets.sqlite import SqliteTarget
 
+OURS = "Phenix"
 TIMES = 30
 SORTS = {"seq": "seq", "sigScore": "sig_score"}
 COLUMNS = (*HELD, next(field for field in STORED if field.name == "cancelled_seq"))
@@ -128,15 +132,29 @@ def _column(name: str) -> str:
     return re.sub(r"\be\.", "t.", BY_NAME[name].sql)
 
 
-def timed(run: Callable[[], Any]) -> tuple[float, Any]:
-    """95th percentile of the milliseconds of a call, warm, and its last answer."""
-    run()
-    took = []
+@dataclass(frozen=True)
+class Took:
+    """What a call took in ms: its 95th percentile, its median, and the processors' median, every thread counted."""
+
+    p95: float
+    median: float
+    cpu: float
+
+
+def timed(runs: Mapping[str, Callable[[], Any]]) -> dict[str, tuple[Took, Any]]:
+    """What some calls take, warm, and their last answers: in turn, so that what else there is meets them all."""
+    answers = {name: run() for name, run in runs.items()}
+    took: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for _ in range(TIMES):
-        begun = time.perf_counter()
-        found = run()
-        took.append((time.perf_counter() - begun) * 1000)
-    return quantile(sorted(took), 0.95), found
+        for name, run in runs.items():
+            begun, cpu = time.perf_counter(), time.process_time()
+            answers[name] = run()
+            took[name].append(((time.perf_counter() - begun) * 1000, (time.process_time() - cpu) * 1000))
+    found = {}
+    for name, pairs in took.items():
+        wall, cpus = zip(*pairs, strict=True)
+        found[name] = Took(quantile(sorted(wall), 0.95), median(wall), median(cpus)), answers[name]
+    return found
 
 
 def measure(store: Path, folder: Path) -> list[dict[str, Any]]:
@@ -152,14 +170,18 @@ def measure(store: Path, folder: Path) -> list[dict[str, Any]]:
         print(f"{rows:,} rows in {file.stat().st_size / 1e6:,.0f} MB of Parquet; loading", file=sys.stderr)
         others = [Duck(file, folder, bundle), House(file, folder, bundle)]
 
-        def figure(id: str, what: str, ours: float, theirs: dict[str, float], **detail: Any) -> None:
-            best = min(theirs.values())
-            beside = {name: round(took, 2) for name, took in theirs.items()}
+        def figure(id: str, what: str, took: dict[str, tuple[Took, Any]], **detail: Any) -> None:
+            theirs = {name: one for name, (one, _) in took.items() if name != OURS}
+            ours, best = took[OURS][0], min(one.median for one in theirs.values())
             figures.append(
-                {"id": id, "what": what, "value": round(ours, 2), "unit": "ms",
-                 "detail": {**beside, "times_faster_than_the_best": round(best / ours, 1), **detail}},
+                {"id": id, "what": what, "value": round(ours.p95, 2), "unit": "ms",
+                 "detail": {**{name: round(one.p95, 2) for name, one in theirs.items()},
+                            "median": {name: round(one.median, 2) for name, (one, _) in took.items()},
+                            "processors": {name: round(one.cpu, 2) for name, (one, _) in took.items()},
+                            "times_faster_than_the_best": round(best / ours.median, 1), **detail}},
             )  # fmt: skip
-            print(f"{what:60} {ours:9.2f}  {beside}", file=sys.stderr)
+            shown = ", ".join(f"{name} {one.median:.2f} ({one.cpu:.2f})" for name, (one, _) in took.items())
+            print(f"{what:55} median, and of the processors: {shown}", file=sys.stderr)
 
         versions = {one.name: one.version for one in others}
         for name, where in CLASSES.items():
@@ -175,18 +197,16 @@ def measure(store: Path, folder: Path) -> list[dict[str, Any]]:
                     assert isinstance(found, Page)
                     return found
 
-                ours, answer = timed(page)
                 tail = f"ORDER BY t.{field} {order} NULLS LAST, t.seq {order} LIMIT 50"
-                theirs = {}
+                took = timed({OURS: page, **{one.name: partial(one.ask, "t.seq", predicate, tail) for one in others}})
+                answer = took[OURS][1]
                 for one in others:
-                    theirs[one.name], found = timed(lambda one=one, p=predicate, tail=tail: one.ask("t.seq", p, tail))
-                    if [int(seq) for (seq,) in found] != [row[0] for row in answer.rows]:
+                    if [int(seq) for (seq,) in took[one.name][1]] != [row[0] for row in answer.rows]:
                         raise RuntimeError(f"{one.name} gives other rows for {where!r} by {field} {order}")
-                figure("P1", f"{name}, by {key} {order}, p95 in the engine", ours, theirs, rows=rows, plan=answer.plan)
-            summed = FlowRequest(parts)
-            ours, _ = timed(lambda summed=summed: fetch_summary(reader, summed, bundle, live=live))
-            theirs = {one.name: timed(lambda one=one, p=predicate: one.ask(SUMS, p, ""))[0] for one in others}
-            figure("P7", f"summary of {name}, p95 in the engine", ours, theirs, theirs_compute=SUMS)
+                figure("P1", f"{name}, by {key} {order}, p95 in the engine", took, rows=rows, plan=answer.plan)
+            summed = partial(fetch_summary, reader, FlowRequest(parts), bundle, live=live)
+            took = timed({OURS: summed, **{one.name: partial(one.ask, SUMS, predicate, "") for one in others}})
+            figure("P7", f"summary of {name}, p95 in the engine", took, theirs_compute=SUMS)
         figures[0]["detail"]["versions"] = versions
     return figures
 
