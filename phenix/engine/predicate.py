@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from phenix.dsl import core as c
 from phenix.dsl import nodes as n
@@ -21,6 +22,9 @@ from phenix.engine.targets.sql import Lowered
 from phenix.engine.targets.sqlite import SqliteTarget
 
 __all__ = ["Predicate", "compile_predicate", "predicate_of"]
+
+_SHORT: Final = 2_000
+"""Characters of filters that are kept: a request compiles its own twice, and most ask again what was asked before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,15 @@ class Predicate:
 
 
 def compile_predicate(parts: Sequence[tuple[str, str]], bundle: Bundle) -> Predicate | tuple[Diagnostic, ...]:
-    """Compile ``(origin, text)`` parts, each on its own, joined by ``and``.
+    """Compile ``(origin, text)`` parts, each on its own, joined by ``and``; short ones once for all who ask.
 
     Findings carry the origin as their source's name; errors of all parts come together.
     """
+    asked = tuple(parts)
+    return (_kept if sum(len(text) for _, text in asked) <= _SHORT else _compiled)(asked, bundle)
+
+
+def _compiled(parts: tuple[tuple[str, str], ...], bundle: Bundle) -> Predicate | tuple[Diagnostic, ...]:
     whole: list[Condition] = []
     found: list[Diagnostic] = []
     for origin, text in parts:
@@ -67,6 +76,9 @@ def compile_predicate(parts: Sequence[tuple[str, str]], bundle: Bundle) -> Predi
     text = print_expression(n.And(span=Span(0, 0), args=tuple(nodes))) if len(nodes) > 1 else (
         print_expression(nodes[0]) if nodes else "")  # fmt: skip
     return predicate_of(named, text, bundle)
+
+
+_kept = lru_cache(maxsize=128)(_compiled)
 
 
 def predicate_of(checked: c.Core, text: str, bundle: Bundle, *, reads: frozenset[str] | None = None) -> Predicate:

@@ -12,8 +12,10 @@ import pytest
 
 from phenix.engine.encode import json_value
 from phenix.engine.flow import BY_NAME, INDEX
+from phenix.engine.predicate import Predicate, compile_predicate
 from phenix.engine.query.page import Page, fetch_page
 from phenix.engine.query.request import FlowRequest, Refusal, Total
+from phenix.engine.rollout import Mode, Rollout
 from phenix.engine.store.base import StoreTimeout
 from phenix.engine.store.sqlite import open_reader
 from phenix.engine.store.sqlite_reader import SqliteReader
@@ -122,8 +124,6 @@ def test_a_walk_while_rows_and_cancels_arrive(store: Store, reader: SqliteReader
 
 
 def test_filters_mean_the_same_in_pages_and_one_by_one(store: Store, reader: SqliteReader) -> None:
-    from phenix.engine.predicate import Predicate, compile_predicate
-
     rows = store.add(200)
     for row in rows[::20]:
         store.cancel(row)
@@ -268,3 +268,17 @@ def test_a_count_that_takes_too_long(store: Store, reader: SqliteReader) -> None
         fetch_page(hurried, FlowRequest(total=Total.EXACT), store.bundle)
     with pytest.raises(StoreTimeout):
         fetch_page(reader, FlowRequest(where("size > 9000000")), store.bundle, timeout_s=-1)
+
+
+def test_a_filter_is_compiled_once_for_each_bundle(store: Store) -> None:
+    parts = (("where", "@otm and size > 5"), ("symbol", "symbol = SPY"))
+    one = compile_predicate(parts, store.bundle)
+    assert isinstance(one, Predicate)
+    assert compile_predicate(list(parts), store.bundle) is one
+    assert compile_predicate(parts[:1], store.bundle) is not one
+    other = store.bundle.rolled_out(Rollout(Mode.CORE))
+    again = compile_predicate(parts, other)
+    assert isinstance(again, Predicate)
+    assert (again.text, again.bundle) == (one.text, other)
+    long = (("where", " or ".join(f"size = {n}" for n in range(300))),)
+    assert compile_predicate(long, store.bundle) is not compile_predicate(long, store.bundle)
