@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import urllib.request
 
-from prometheus_client.parser import text_string_to_metric_families
-
-Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+from phenix.engine import metrics
+from phenix.engine.metrics import Series
 
 
 def scrape(url: str) -> Series:
@@ -17,12 +16,7 @@ def scrape(url: str) -> Series:
 
 def read_text(text: str) -> Series:
     """Each series with its value; those of the process itself left out, which always move."""
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if not sample.name.startswith("process_")
-    }
+    return {key: value for key, value in metrics.read_text(text).items() if not key[0].startswith("process_")}
 
 
 def at(series: Series, name: str, **labels: str) -> float | None:

@@ -37,6 +37,7 @@ from phenix.cli import (
     store,
     terminal,
     token,
+    top,
     why,
 )
 from phenix.cli.command import UNUSABLE, CommandError
@@ -52,6 +53,7 @@ GROUPS: Final = (
     plan,
     ingest,
     serve,
+    top,
     token,
     read,
     replay,

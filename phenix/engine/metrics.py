@@ -17,11 +17,12 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
 from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from phenix.engine.durations import Durations
 
-__all__ = ["METRICS", "Exposition", "Form", "Metric", "Process", "Read", "Value"]
+__all__ = ["METRICS", "Exposition", "Form", "Metric", "Process", "Read", "Series", "Value", "read_text"]
 
 _PLAIN: Final = "text/plain; version=0.0.4; charset=utf-8"
 _OPEN: Final = "application/openmetrics-text"
@@ -131,6 +132,18 @@ METRICS: Final[tuple[Metric, ...]] = (
 Value: TypeAlias = float | Durations
 Read: TypeAlias = Callable[[], Value | Mapping[Any, Value]]
 """What a metric is now: a value, or one for each value of its label (a tuple, of its labels where there are more)."""
+
+Series: TypeAlias = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+"""What a process told, by name and labels."""
+
+
+def read_text(text: str) -> Series:
+    """What a text for Prometheus tells. Raises ValueError for what is none."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
 
 
 class Exposition(Collector):
