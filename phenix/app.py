@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from phenix.engine.rollout import Rollout
     from phenix.engine.shadow.bands import Bands
     from phenix.engine.shadow.comparisons import Comparisons
+    from phenix.engine.spans import Spans
     from phenix.engine.store.base import Reader, Writer
     from phenix.engine.store.sqlite_backup import Copied
     from phenix.engine.store.sqlite_retention import Held, Leaving, Removed
@@ -252,7 +253,12 @@ def compact(store: str) -> int:
 # -- ingest: normaliser, enricher and worker; the importer; the terminal client
 
 
-def recorder(writer: Writer, artifacts: Comparisons | None = None, params: Mapping[str, str] | None = None) -> Recorder:
+def recorder(
+    writer: Writer,
+    artifacts: Comparisons | None = None,
+    params: Mapping[str, str] | None = None,
+    spans: Spans | None = None,
+) -> Recorder:
     """The way into a store: its enricher, with the rule version the store says is active, and ``params`` of settings.
 
     ``artifacts`` writes what was compared of a session, when that is over.
@@ -269,7 +275,7 @@ def recorder(writer: Writer, artifacts: Comparisons | None = None, params: Mappi
     enricher = Enricher(calendar, rules.tagger, writer.reads.session_raw, now_utc)
     tell = artifacts.keep if artifacts else None
     follower = Follower(writer, stored_bundles(writer.reads, bundle), calendar, now_utc, tell=tell)
-    return Recorder(writer, enricher, rules.chips, rules.tagger.version, follower)
+    return Recorder(writer, enricher, rules.chips, rules.tagger.version, follower, spans)
 
 
 def redrive(store: str, *, reason: str = "") -> Redriven:
@@ -532,6 +538,7 @@ def service(
     sealed: int = 0,
     rollout: Rollout | None = None,
     settings: Settings | None = None,
+    spans: Spans | None = None,
 ) -> FlowService:
     """What both gateways serve, over readers of the store at a URL; not following the store yet.
 
@@ -575,11 +582,13 @@ def service(
     writer = Readers(partial(open_saved, saved, writing=True), 1)
     kept = SavedQueries(writer, Readers(partial(open_saved, saved, writing=False), 2), queries)
     speaking = alerts(saved, opened, queries, kept, partial(Rulebook, packaged, rollout), progress_s, settings)
-    return FlowService(
+    made = FlowService(
         queries, replays, followers, Log(opened, replays.run, also=take), live, packaged, kept, Editor(),
         RuleDesk(lifecycle(store, limits)), speaking, Gauge(Calendar.packaged(), clock or time.time),
         timeout_s=timeout_s, progress_s=progress_s, rollout=rollout,
     )  # fmt: skip
+    made.served.spans = spans or made.served.spans
+    return made
 
 
 def alerts(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine
 
+    from phenix.engine.spans import Spans
     from phenix.engine.store.base import Writer
     from phenix.ingest.figures import Figures
     from phenix.ingest.importer import Progress, Summary
@@ -136,16 +137,18 @@ def run_import(args: argparse.Namespace) -> int:
 def run_ingest(args: argparse.Namespace) -> int:
     """Take prints from the terminal until stopped; prints what was stored at the end."""
     import asyncio
+    import os
 
     from phenix import app
+    from phenix.engine.spans import sending
     from phenix.engine.store.base import StoreError
     from phenix.ingest.terminal.client import TerminalError
     from phenix.ingest.universe import UniverseError, load_universe
 
     try:
         load_universe(args.settings.ingest_symbols, args.settings.universe)
-        with app.open_writer(_store(args)) as writer:
-            recorder = _recorder(args, writer)
+        with sending("phenix-ingest", os.environ) as spans, app.open_writer(_store(args)) as writer:
+            recorder = _recorder(args, writer, spans)
             args.logs.about = lambda: {"rule_version": recorder.rule_version, "watermark": recorder.watermark}
             figures = asyncio.run(_ingest(args, recorder))
     except (StoreError, TerminalError, UniverseError, app.RulesError) as error:
@@ -162,11 +165,11 @@ def _store(args: argparse.Namespace) -> str:
     return str(args.settings.store if args.store is None else args.store)
 
 
-def _recorder(args: argparse.Namespace, writer: Writer) -> Recorder:
+def _recorder(args: argparse.Namespace, writer: Writer, spans: Spans | None = None) -> Recorder:
     from phenix import app
 
     artifacts = app.comparisons(_store(args), app.bands(args.settings))
-    return app.recorder(writer, artifacts, args.settings.params)
+    return app.recorder(writer, artifacts, args.settings.params, spans)
 
 
 async def _ingest(args: argparse.Namespace, recorder: Recorder) -> Figures:

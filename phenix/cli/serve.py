@@ -61,9 +61,12 @@ def _seconds(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Serve until stopped."""
     import asyncio
+    import os
+    from contextlib import ExitStack
     from functools import partial
 
     from phenix import app
+    from phenix.engine.spans import sending
     from phenix.engine.store.base import StoreError
     from phenix.server.auth import AccessError
 
@@ -76,14 +79,16 @@ def run(args: argparse.Namespace) -> int:
         _wait(store, args.wait).close()
         from phenix.server import process  # half a second of imports, after what is refused at once
 
-        with _listen("", host, rest_port, "--port") as sock:
+        with _listen("", host, rest_port, "--port") as sock, ExitStack() as ends:
             _listen("gRPC ", host, grpc_port, "--grpc-port").close()  # said better here than by the gRPC library
+            spans = ends.enter_context(sending("phenix-serve", os.environ))
             service = app.service(
                 store,
                 progress_s=args.heartbeat,
                 sealed=settings.sealed_sessions,
                 rollout=settings.filters_v2,
                 settings=settings,
+                spans=spans,
             )
             args.logs.about = lambda: {"rule_version": service.rules.bundle.version, "watermark": service.log.position}
             ready = partial(_ready, "http" if access.tls is None else "https")

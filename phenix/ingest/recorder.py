@@ -19,6 +19,7 @@ from phenix.engine.enrich.clock import DAY, et_of
 from phenix.engine.enrich.enricher import Enriched
 from phenix.engine.feed import Feed
 from phenix.engine.flow import ENRICHED, INDEX, Row
+from phenix.engine.spans import Kind, Spans
 from phenix.engine.store.base import Appended, Batch, Gap, GapState, OpenInterest, UnderlyingQuote, Writer
 from phenix.engine.store.versions import Activation, RuleVersion
 from phenix.ingest.rules import Enriching, Prepared, Rulebook
@@ -79,11 +80,13 @@ class Recorder:
         chips: Mapping[int, str] | None = None,
         rule_version: str = "",
         beside: Beside | None = None,
+        spans: Spans | None = None,
     ) -> None:
         self.chips = chips or {}
         self.rule_version = rule_version
         self.watermark = writer.reads.watermark()
         self._beside = beside
+        self._spans = spans or Spans()
         self._writer = writer
         self._enricher = enricher
         self._rulebook = Rulebook()
@@ -194,8 +197,8 @@ class Recorder:
         Raises StoreError and what the enricher raises, and from then on that always: rows may be stored without
         enrichment, which those that follow would hide. The next recorder enriches them first.
         """
-        with self._or_fail():
-            appended, stored_at = self._append(batch)
+        with self._spanned() as said:
+            appended, stored_at = self._append(batch, said)
             if self.behind:
                 self.catch_up()
             elif appended.rows:
@@ -207,8 +210,8 @@ class Recorder:
 
         Raises as :meth:`record`.
         """
-        with self._or_fail():
-            appended, stored_at = self._append(batch)
+        with self._spanned() as said:
+            appended, stored_at = self._append(batch, said)
             self.behind = self.behind or not self._state_of(appended.rows)
             if not self.behind and appended.rows:
                 self._enrich(appended.rows)
@@ -251,10 +254,23 @@ class Recorder:
         with self._stage("enrich"):
             return self._enricher.approach(date, before_seq)
 
-    def _append(self, batch: Batch) -> tuple[Appended, int]:
+    def _append(self, batch: Batch, said: dict[str, Any]) -> tuple[Appended, int]:
         with self._stage("store"):
             appended = self._writer.append(batch)
+        said |= {"phenix.prints": len(appended.rows), "phenix.duplicates": appended.duplicates}
         return appended, now_utc()
+
+    @contextmanager
+    def _spanned(self) -> Iterator[dict[str, Any]]:
+        """A batch, which may fail, as a span; what is said of it goes into what is given."""
+        span, said, failed = self._spans.begin(Kind.CONSUMER), dict[str, Any](), True
+        try:
+            with self._or_fail():
+                yield said
+            failed = False
+        finally:
+            state = {"phenix.watermark": self.watermark, "phenix.rule_version": self.rule_version}
+            span.end("ingest batch", {**said, **state}, failed=failed)
 
     @contextmanager
     def _or_fail(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from phenix.engine.bundle import Bundle
+from phenix.engine.logs import note
 from phenix.engine.query.cursor import Cursor
 from phenix.engine.query.request import FlowRequest, Refusal
 from phenix.engine.rollout import Rollout
@@ -55,6 +56,7 @@ class Rulebook:
             rules = self._load(reader, version)
         if (rules, seq) != (self.active.rules, before):
             self.active = Active(rules, seq)
+        note(rule_version=rules.bundle.version)
         return rules
 
     def under(self, reader: Reader, version: str) -> Rules:
@@ -66,6 +68,7 @@ class Rulebook:
         self._others[version] = found
         if len(self._others) > _KEPT:
             self._others.popitem(last=False)
+        note(rule_version=found.bundle.version)
         return found
 
     def walking(self, reader: Reader, request: FlowRequest) -> Rules:

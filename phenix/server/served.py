@@ -1,16 +1,20 @@
-"""What both gateways count of what they served."""
+"""What both gateways tell of what they served: counts, and spans where these are sent."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from phenix.engine.durations import Durations
+from phenix.engine.logs import noted
+from phenix.engine.spans import Span, Spans
 
-__all__ = ["NONE", "Served"]
+__all__ = ["NONE", "Served", "end_span"]
 
 NONE: Final = "none"
 """In place of a name that is not ours: what a client sent never becomes a label."""
+_NOTED: Final = ("request_id", "client", "rule_version", "watermark")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 
 
@@ -18,6 +22,7 @@ class Served:
     """Counts of one process; everything here happens on the loop."""
 
     def __init__(self) -> None:
+        self.spans = Spans()
         self.requests: Counter[tuple[str, str, str]] = Counter()
         """Route, method, status."""
         self.calls: Counter[tuple[str, str]] = Counter()
@@ -42,3 +47,9 @@ class Served:
             self.refused[protocol, refused] += 1
         if took_ms is not None:
             self.reads[protocol, route].add(took_ms)
+
+
+def end_span(span: Span, name: str, attributes: Mapping[str, Any], *, failed: bool) -> None:
+    """End the span of a request with its own attributes and what was noted of it for the log."""
+    known = noted()
+    span.end(name, {**attributes, **{f"phenix.{one}": known[one] for one in _NOTED if one in known}}, failed=failed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -14,11 +14,12 @@ from google.protobuf.message import DecodeError
 
 from phenix.engine.logs import HEADER, note, noted, take_request
 from phenix.engine.query.request import Refusal
+from phenix.engine.spans import Kind
 from phenix.server._pb import flow_pb2
 from phenix.server.auth import Access, Limits, role_of_call
 from phenix.server.errors import ERRORS
 from phenix.server.grpc.errors import abort
-from phenix.server.served import NONE, Served
+from phenix.server.served import NONE, Served, end_span
 
 __all__ = ["Guard"]
 
@@ -48,16 +49,17 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc] # these packages 
         """The method's handler, asked only when the caller may."""
         handler = await continuation(handler_call_details)
         role = role_of_call(handler_call_details.method)
-        take_request(_said(handler_call_details.invocation_metadata, HEADER))
+        metadata = handler_call_details.invocation_metadata or ()
+        take_request(_said(metadata, HEADER))
         if handler is None:
-            _Calls(self._served, NONE).ended(grpc.StatusCode.UNIMPLEMENTED.name)
+            _Calls(self._served, NONE, metadata).ended(grpc.StatusCode.UNIMPLEMENTED.name)
             return handler
         if role is None:
             return _read_here(handler)
-        calls = _Calls(self._served, handler_call_details.method.removeprefix("/"))
+        calls = _Calls(self._served, handler_call_details.method.removeprefix("/"), metadata)
         name = ""
         if self._tokens is not None:
-            found = self._tokens.check(_secret(handler_call_details.invocation_metadata), role)
+            found = self._tokens.check(_secret(metadata), role)
             if isinstance(found, Refusal):
                 calls.ended(ERRORS[found.code].grpc)
                 return _instead(handler, found)
@@ -66,11 +68,14 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[misc] # these packages 
 
 
 class _Calls:
-    """Counts the calls of a method by how they end; ``kept`` for those that last, which are no requests for rows."""
+    """Tells of a call when it ends; ``kept`` for those that last, which are no requests for rows."""
 
-    def __init__(self, served: Served, method: str) -> None:
+    def __init__(self, served: Served, method: str, metadata: Iterable[tuple[Any, Any]]) -> None:
         self._served = served
         self._method = method
+        self._span = served.spans.begin(Kind.SERVER, metadata)
+        if self._span.trace_id:
+            note(trace_id=self._span.trace_id)
         self._of_rows = method.startswith(_FLOW)
 
     @contextmanager
@@ -100,6 +105,10 @@ class _Calls:
             self._served.read("grpc", self._method, took_ms if timed else None, refused)
         note(protocol="grpc", route=self._method, status=code, ms=round(took_ms, 3))
         _logger.log(logging.ERROR if code in _FAILED else logging.INFO, "%s %s", self._method, code)
+        service, _, method = self._method.rpartition("/")
+        said = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method,
+                "rpc.grpc.status_code": grpc.StatusCode[code].value[0]}  # fmt: skip
+        end_span(self._span, self._method, said, failed=code in _FAILED)
 
 
 def _read(handler: Any, data: bytes) -> Any:
@@ -199,7 +208,7 @@ def _secret(metadata: Any) -> str:
 
 def _said(metadata: Any, name: str) -> str:
     """What a call says under a name first."""
-    return next((str(value) for key, value in metadata or () if key == name), "")
+    return next((str(value) for key, value in metadata if key == name), "")
 
 
 def _host(peer: str) -> str:

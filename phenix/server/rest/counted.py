@@ -9,8 +9,9 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from phenix.engine.logs import HEADER, note, take_request
+from phenix.engine.spans import Kind
 from phenix.server.rest.operations import Methods
-from phenix.server.served import NONE, Served
+from phenix.server.served import NONE, Served, end_span
 
 __all__ = ["Counted"]
 
@@ -36,6 +37,9 @@ class Counted:
             return
         served, begun = self._served, time.perf_counter()
         scope[HEADER] = identity = take_request(_offered(scope))
+        span = served.spans.begin(Kind.SERVER, scope["headers"])
+        if span.trace_id:
+            note(trace_id=span.trace_id)
         status, streams = 0, False
 
         async def counted(message: Message) -> None:
@@ -66,6 +70,8 @@ class Counted:
             quiet = status < _REFUSED and route in _QUIET
             level = logging.ERROR if status >= _FAILED else logging.DEBUG if quiet else logging.INFO
             _logger.log(level, "%s %s %s", method, route, told)
+            said = {"http.request.method": method, "http.route": route, "http.response.status_code": status}
+            end_span(span, f"{method} {route}", said, failed=status >= _FAILED)
 
 
 def _offered(scope: Scope) -> str:
