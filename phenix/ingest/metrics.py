@@ -10,6 +10,7 @@ from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from phenix.engine.metrics import Exposition, Process
+from phenix.engine.store.base import Cause
 from phenix.ingest.recorder import Recorder
 from phenix.ingest.worker import Worker
 
@@ -34,7 +35,8 @@ def exposition(worker: Worker, recorder: Recorder) -> Exposition:
             },
             "ingest_parse_failures_total": lambda: figures.refused,
             "ingest_dropped_total": lambda: {"overflow": figures.dropped_messages},
-            "ingest_gaps_total": lambda: figures.gaps,
+            # Each cause from the beginning: Prometheus sees no increase in a series that begins with its first.
+            "ingest_gaps_total": lambda: {cause.value: figures.gaps[cause.value] for cause in Cause},
             "ingest_connections_total": lambda: figures.connections,
             "ingest_disconnections_total": lambda: figures.disconnections,
             "ingest_queue_messages": lambda: worker.queued,

@@ -422,6 +422,30 @@ def test_what_was_dropped_is_told_when_the_line_ends_before_there_is_room(run: R
     run(go())
 
 
+def test_what_waits_in_the_queue_was_received_when_it_came(run: Run) -> None:
+    """However many batches are before it: what lag is measured from is not the time it was taken out."""
+    now = [1_000]
+
+    async def flood(socket: ServerConnection) -> None:
+        for _ in range(6):
+            await socket.send('{"header":{"type":"STATUS","status":"CONNECTED"}}')
+        await socket.wait_closed()
+
+    async def go() -> None:
+        async with websocket_server(flood, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            async with Stream(f"ws://127.0.0.1:{port}", batch_messages=2, clock=lambda: now[0]) as stream:
+                while stream.queued < 7:  # noqa: ASYNC110 -- the stream tells nobody
+                    await asyncio.sleep(0)
+                times = []
+                for _ in range(3):
+                    now[0] += 10_000
+                    times.append((await anext(stream)).received_at)
+            assert times == [1_000] * 3
+
+    run(go())
+
+
 def test_a_short_stall_waits_instead_of_dropping(run: Run, serve: Callable[..., StandIn]) -> None:
     source = Many(500)
 

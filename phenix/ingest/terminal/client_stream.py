@@ -149,7 +149,7 @@ class Stream:
         self._random = random.Random(seed)  # noqa: S311 -- jitter, not secrets
 
         self._queue: deque[bytes | Event] = deque()
-        self._first_at = 0
+        self._came: deque[int] = deque()  # when each of them did
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._wanted: dict[Subscription, None] = {}
@@ -218,23 +218,23 @@ class Stream:
                 raise StopAsyncIteration
             self._filled.clear()
             await self._filled.wait()
-        received_at = self._first_at
+        received_at = self._came[0]
         items: list[Frame | BadFrame | Event] = []
         for _ in range(min(len(queue), self._batch_limit)):
             message = queue.popleft()
+            self._came.popleft()
             if isinstance(message, bytes):
                 items.extend(decode(message))
             else:
                 items.append(message)
-        self._first_at = self._clock()
         self._room.set()
         return Batch(received_at, items)
 
-    def _put(self, message: bytes | Event) -> None:
+    def _put(self, message: bytes | Event, came: int | None = None) -> None:
         if not self._queue:
-            self._first_at = self._clock()
             self._filled.set()
         self._queue.append(message)
+        self._came.append(self._clock() if came is None else came)
 
     async def _run(self) -> None:
         attempt = 0
@@ -321,7 +321,7 @@ class Stream:
                 if dropped:
                     self._put(Overflow(since, self._clock(), dropped))
                     dropped = 0
-                self._put(message)
+                self._put(message, came)
         finally:
             if dropped:  # the line ends before there was room again
                 self._put(Overflow(since, self._clock(), dropped))
