@@ -18,7 +18,14 @@ PAGES = {name: (ROOT / "docs" / name).read_text() for name in ("runbooks.md", "u
 ALERTS = re.findall(r"- alert: (\w+)", RULES)
 SECTIONS = dict(re.findall(r"^## (Phenix\w+)\n(.*?)(?=^## |\Z)", PAGES["runbooks.md"], re.MULTILINE | re.DOTALL))
 OF_A_PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
-NO_METRICS = {"exchange_to_received", "received_to_stored", "no_live_data", "quote_feed_stale", "resume_expired"}
+NO_METRICS = {
+    "exchange_to_received",
+    "received_to_stored",
+    "no_live_data",
+    "quote_feed_stale",
+    "resume_expired",
+    "request_id",
+}
 """Labels, reasons and codes, which have the form of a metric's name."""
 
 
