@@ -23,11 +23,13 @@ from drills._tapes import generated_tape
 __all__ = ["main"]
 
 _CONFIG: Final = Path(__file__).with_suffix(".toml")
-_TOTAL: Final = re.compile(r"(\d+) generated, (\d+) passed|Selected: (\d+)/")
+_OPERATIONS: Final = re.compile(r"Selected: (\d+)/")
+_CASES: Final = re.compile(r"(\d+) generated")
+_FAILURES: Final = re.compile(r"found (\d+) unique failures?")
 
 
 async def _ask(folder: Path, command: list[str], *, secured: bool) -> tuple[int, int, int]:
-    """Serve the store and ask it; operations, cases, and those that did not pass: 1 at least when anything failed."""
+    """Serve the store and ask it; operations, cases and failures: 1 at least when anything failed."""
     store, environ, header = f"sqlite:{folder / 'flow.sqlite'}", {"PHENIX_RATE_LIMIT": "0"}, []
     if secured:
         tokens = folder / "tokens"
@@ -44,13 +46,10 @@ async def _ask(folder: Path, command: list[str], *, secured: bool) -> tuple[int,
         said = (await asking.communicate())[0].decode("utf-8", "replace")
         failed = await serve.stop() != 0 or asking.returncode != 0 or any("Traceback" in line for line in serve.said)
     print(said)
-    cases = passed = operations = 0
-    for found in _TOTAL.finditer(said):
-        if found[3]:
-            operations = int(found[3])
-        else:
-            cases, passed = int(found[1]), int(found[2])
-    return operations, cases, max(cases - passed, int(failed or not cases))
+    operations, cases, failures = (
+        int(found[-1]) if (found := pattern.findall(said)) else 0 for pattern in (_OPERATIONS, _CASES, _FAILURES)
+    )
+    return operations, cases, max(failures, int(failed or not cases))
 
 
 def main(arguments: list[str]) -> int:
