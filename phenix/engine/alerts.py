@@ -120,7 +120,10 @@ class Judge:
         self._under(bundle)
         self._groups.match(batch)
         found: list[tuple[int, Revision, Row]] = []
+        days = {row[_DATE] for row in (*batch.rows, *batch.taken_back)}
         for revisions in self._users.values():
+            if len(days) == 1 and not self._may_speak(revisions, *days):
+                continue
             watch = self._watches[revisions[0].alert_id, revisions[0].number]
             for event in batch.events(watch):
                 if event.kind is Kind.UPDATED:
@@ -142,22 +145,30 @@ class Judge:
         latest: dict[tuple[str, str], int] = {}
         counts: dict[tuple[str, int], int] = {}
         events: list[AlertEvent] = []
+        at, contract, text = 0, "", ""
         for seq, revision, row in found:
             alert, terms, day = revision.alert_id, revision.terms, row[_DATE]
             count = counts.get((alert, day), self._counts.get((alert, day), 0))
             if count >= terms.daily_cap or is_quiet(row, terms.quiet):
                 continue
-            key, ts = contract_key(row) if terms.per == "contract" else str(row[_SYMBOL]), row[_TS]
+            if seq != at:  # what all events of a row share
+                at, contract, text = seq, contract_key(row), ""
+            key, ts = contract if terms.per == "contract" else str(row[_SYMBOL]), row[_TS]
             last = latest.get((alert, key), self._latest.get((alert, key)))
             if terms.cooldown_ms and last is not None and ts - last < terms.cooldown_ms:
                 continue
             latest[alert, key] = ts if last is None else max(ts, last)
             counts[alert, day] = count + 1
+            text = text or encode(row, seq)
             id_ = event_id(alert, revision.number, ts, row[_ID])
             events.append(AlertEvent(
-                id_, "matched", alert, revision.number, seq, ts, row[_ID], key, day, terms.severity, encode(row, seq),
+                id_, "matched", alert, revision.number, seq, ts, row[_ID], key, day, terms.severity, text,
             ))  # fmt: skip
         return Verdict(batch, tuple(_with_retractions(batch, events, encode, originals)), latest, counts)
+
+    def _may_speak(self, revisions: Iterable[Revision], day: int) -> bool:
+        """Whether any of them has events left of a session date."""
+        return any(self._counts.get((one.alert_id, day), 0) < one.terms.daily_cap for one in revisions)
 
     # -- filters under rule versions
 

@@ -410,6 +410,7 @@ def test_a_backup_has_alerts_whole(store: Store, start: Start, tmp_path: Path) -
     copy = tmp_path / "copy" / "flow.sqlite"
     copy.parent.mkdir()
     assert run("backup", "--store", store.url, str(copy)).returncode == 0
+    assert oct(copy.with_name("flow.saved.sqlite").stat().st_mode & 0o777) == "0o600"
     again = Server(f"sqlite:{copy}", environ=ALLOWED)
     try:
         assert events(again, path, 2) == found
@@ -420,7 +421,7 @@ def test_a_backup_has_alerts_whole(store: Store, start: Start, tmp_path: Path) -
 # -- files of before, and of elsewhere
 
 
-def test_an_alert_saved_before_there_was_anybody_to_judge_it(store: Store, start: Start) -> None:
+def test_an_alert_saved_before_there_was_anybody_to_judge_it(store: Store, start: Start, tmp_path: Path) -> None:
     store.add(3)
     server = start(store)
     path = alert(server)
@@ -430,10 +431,15 @@ def test_an_alert_saved_before_there_was_anybody_to_judge_it(store: Store, start
             connection.execute(f"DROP TABLE alert_{table}")
         connection.execute("DELETE FROM schema_migrations WHERE version = 2")
         connection.execute("PRAGMA user_version = 1")
+    saved_file(store).chmod(0o644)
+    backup = tmp_path / "before.sqlite"
+    assert run("backup", "--store", store.url, str(backup)).returncode == 0
+    assert run("restore", str(backup), "--store", f"sqlite:{tmp_path / 'again.sqlite'}").returncode == 0
     server.start()
     until(lambda: ask(server, "GET", f"{path}/delivery").data["sinceSeq"] == 3)
     rows = store.add(2)
     assert [one["seq"] for one in events(server, path, 2)] == [row[0] for row in rows]
+    assert oct(saved_file(store).stat().st_mode & 0o777) == "0o600"
 
 
 def test_a_store_that_ends_earlier_is_gone_on_with(store: Store, start: Start) -> None:

@@ -132,9 +132,13 @@ def _copied_saved(of: Path, to: Path) -> Iterator[_Saved | None]:
     if not path.exists():
         yield None
         return
-    source = connect_saved(path, writing=False)
+    source = connect_saved(path, writing=False, older=True)
     try:
         with _made(saved_beside(to)) as part:
+            try:
+                part.touch(0o600)  # targets of alerts have secrets
+            except OSError as error:
+                raise _unwritable(saved_beside(to), error) from error
             yield _Saved(part, _copy(source, path, part, lambda *_: None, _check_saved))
     finally:
         source.close()

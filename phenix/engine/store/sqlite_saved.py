@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,8 +79,8 @@ def open_saved(path: Path, *, writing: bool, make: bool = True) -> SavedFile:
     return SavedFile(connect_saved(path, writing=writing, make=make), path)
 
 
-def connect_saved(path: Path, *, writing: bool, make: bool = True) -> apsw.Connection:
-    """As :func:`open_saved`, the bare connection."""
+def connect_saved(path: Path, *, writing: bool, make: bool = True, older: bool = False) -> apsw.Connection:
+    """As :func:`open_saved`, the bare connection; ``older`` takes a file of an older schema for reading, too."""
     if not (writing and make) and not path.exists():
         raise StoreError(Problem.MISSING, f"there are no saved queries at {path} yet: saving the first makes the file")
     create = apsw.SQLITE_OPEN_CREATE if make else 0
@@ -89,10 +89,11 @@ def connect_saved(path: Path, *, writing: bool, make: bool = True) -> apsw.Conne
         connection = apsw.Connection(str(path), flags=flags)
         try:
             prepare(connection, _BUSY_MS)
-            version = _check_identity(connection, path, writing=writing)
+            version = _check_identity(connection, path, older=writing or older)
             if writing:
-                if not version:
-                    path.chmod(0o600)  # before anything is in it: targets of alerts have secrets
+                if version < _LATEST:
+                    with suppress(OSError):  # of somebody else, who lets us write it
+                        path.chmod(0o600)  # targets of alerts have secrets
                 set_pragma(connection, "journal_mode", "wal")
                 set_pragma(connection, "synchronous", 2)
                 if version < _LATEST:
@@ -105,12 +106,12 @@ def connect_saved(path: Path, *, writing: bool, make: bool = True) -> apsw.Conne
 
 def _bring_up_to_date(connection: apsw.Connection, path: Path) -> None:
     with transaction(connection):
-        version = _check_identity(connection, path, writing=True)  # another process may have been first
+        version = _check_identity(connection, path, older=True)  # another process may have been first
         connection.execute(f"PRAGMA application_id = {SAVED_APPLICATION_ID}")
         migrate(connection, version, time.time_ns() // 1_000_000, SAVED_MIGRATIONS)
 
 
-def _check_identity(connection: apsw.Connection, path: Path, *, writing: bool) -> int:
+def _check_identity(connection: apsw.Connection, path: Path, *, older: bool) -> int:
     """The schema version of the file, 0 for an empty one."""
     application, version = connection.pragma("application_id"), int(connection.pragma("user_version"))
     bare = not application and not list(connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1"))
@@ -126,7 +127,7 @@ def _check_identity(connection: apsw.Connection, path: Path, *, writing: bool) -
             " run the newer version, or put a backup from before it back with this one's `phenix restore`;"
             " the file was not touched",
         )
-    if version < _LATEST and not writing:
+    if version < _LATEST and not older:
         raise StoreError(
             Problem.OLDER if version else Problem.MISSING,
             f"the saved queries {path} have schema {version}, this Phenix reads {_LATEST}:"

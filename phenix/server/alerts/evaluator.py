@@ -80,7 +80,8 @@ class Evaluator:
                     _logger.warning("alerts wait, and try again: %s", error.message)
                 self.failure = error.message
             except Exception as error:  # the thread's outermost frame: every alert hangs on it
-                _logger.exception("alerts failed, and try again")
+                if self.failure != type(error).__name__:
+                    _logger.exception("alerts failed, and try again")
                 self.failure = type(error).__name__
             self._stop.wait(_RETRY_S)
 
