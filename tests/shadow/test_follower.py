@@ -220,7 +220,7 @@ def feed(store: Path, raws: Sequence[Row], active: Bundle, other: Bundle, rng: r
 
 def take(writer: Any, raws: Sequence[Row], active: Bundle, other: Bundle, rng: random.Random) -> None:
     """What a process does until the end."""
-    taking = recorder(writer, active, other, gather_rows=rng.choice((1, 40, 400)))
+    taking = recorder(writer, active, other, gather_rows=rng.choice((1, 40, 400)), page=rng.choice((50, 10_000)))
     taking.catch_up()
     while (fed := writer.reads.raw_watermark()) < len(raws):
         taking.record(Batch(rows=raws[fed : fed + rng.choice((1, 7, 60, 200))]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from phenix.dsl import core as c
 from phenix.dsl.passes import normalize
@@ -19,11 +19,16 @@ from phenix.engine.blocks import Block
 from phenix.engine.bundle import Bundle
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.enrich.enricher import Enricher, History
+from phenix.engine.flow import INDEX
 from phenix.engine.tagging import Tagging
 from phenix.engine.targets.arrays import Array, Column
 from phenix.engine.targets.reference import settle
 
-__all__ = ["Evaluation", "Tagged", "same_figures", "same_score", "tagged"]
+__all__ = ["PAGE", "Evaluation", "Tagged", "same_figures", "same_score", "tagged"]
+
+PAGE: Final = 10_000
+"""Rows of the past entered at a time where a state has to be built."""
+_SEQ, _DATE = INDEX["seq"], INDEX["session_date"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +63,24 @@ def _score(bundle: Bundle) -> c.Core | None:
 class Evaluation:
     """Evaluates ``bundle`` over rows enriched under ``beside``, None where nobody knows what that was.
 
-    Rows are given in seq order, each once; ``history`` gives raw rows of the past.
+    Rows are given in seq order, each once; ``history`` gives raw rows of the past, ``page`` of them at a time.
     """
 
-    def __init__(self, bundle: Bundle, beside: Bundle | None, calendar: Calendar, history: History) -> None:
+    def __init__(
+        self, bundle: Bundle, beside: Bundle | None, calendar: Calendar, history: History, page: int = PAGE
+    ) -> None:
         self.anew = beside is None or not same_figures(bundle, beside)
         """Whether the rows are enriched anew."""
-        self._enricher = Enricher(calendar, Tagging(bundle), history, lambda: 0) if self.anew else None
+        self._enricher = Enricher(calendar, Tagging(bundle), history, lambda: 0, page=page) if self.anew else None
         self._rescored = beside is None or self.anew or not same_score(bundle, beside)
         self._tag = None if self.anew else compile_block_tagger(bundle, score=self._rescored)
+
+    def ready(self, rows: Sequence[Sequence[Any]]) -> bool:
+        """Whether rows can be evaluated now; where the state of their session is not there, it is a page nearer."""
+        if self._enricher is None:
+            return True
+        first = {row[_DATE]: row[_SEQ] for row in reversed(rows)}
+        return all(self._enricher.knows(date) or self._enricher.approach(date, seq) for date, seq in first.items())
 
     def __call__(self, block: Block, rows: Sequence[Sequence[Any]]) -> Tagged:
         """Tags of rows, given as arrays and as they are stored (the raw part is enough)."""

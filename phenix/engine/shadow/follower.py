@@ -25,7 +25,7 @@ from phenix.engine.enrich.enricher import Enriched
 from phenix.engine.flow import ENRICHED, INDEX, Row
 from phenix.engine.shadow.comparator import Comparator, dates_of
 from phenix.engine.shadow.counts import Counts
-from phenix.engine.shadow.evaluation import Evaluation, Tagged, tagged
+from phenix.engine.shadow.evaluation import PAGE, Evaluation, Tagged, tagged
 from phenix.engine.store.base import Writer
 from phenix.engine.store.shadow import LIVE, Candidate, Comparison, candidate, comparisons
 
@@ -50,8 +50,8 @@ class Follower:
     It is to be asked whether it is :meth:`wanted` before it is told anything: the candidate may be another by now.
 
     ``save_rows`` and ``save_s`` bound what is counted and not stored; small batches are compared together, up to
-    ``gather_rows`` or for half a second. ``clock`` is UTC milliseconds. ``tell`` gets the stored comparisons of
-    sessions that are over, and at the end all that are new.
+    ``gather_rows`` or for half a second; ``page`` rows of the past are entered at a time. ``clock`` is UTC
+    milliseconds. ``tell`` gets the stored comparisons of sessions that are over, and at the end all that are new.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Follower:
         save_rows: int = _SAVE_ROWS,
         save_s: float = _SAVE_S,
         gather_rows: int = _GATHER_ROWS,
+        page: int = PAGE,
         tell: Tell | None = None,
     ) -> None:
         self._writer = writer
@@ -73,6 +74,7 @@ class Follower:
         self._save_rows = save_rows
         self._save_s = save_s
         self._gather_rows = gather_rows
+        self._page = page
         self._tell = tell
         self._run: _Run | None = None
 
@@ -83,13 +85,13 @@ class Follower:
         if named is None:
             self._run = None
         elif run is None or (run.named.version_id, run.named.since_utc) != (named.version_id, named.since_utc):
-            self._run = _Run(named, self._writer, self._bundles, self._calendar, self._clock)
+            self._run = _Run(named, self._writer, self._bundles, self._calendar, self._clock, self._page)
         return self._run is not None and self._run.bundle is not None
 
     def stored(self, rows: Sequence[Row], found: Enriched) -> None:
         """Take rows that were just stored and enriched. Raises StoreError."""
         run = self._wanted()
-        if run.reached == rows[0][_SEQ] - 1:
+        if run.reached == rows[0][_SEQ] - 1 and run.takes(rows, found):
             run.gather(rows, found)
             if run.gathered >= self._gather_rows or time.monotonic() >= run.gather_until:
                 run.compare()
@@ -147,6 +149,7 @@ class _Run:
         bundles: Callable[[str], Bundle | None],
         calendar: Calendar,
         clock: Callable[[], int],
+        page: int,
     ) -> None:
         self.named = named
         self.bundle = bundles(named.version_id)
@@ -158,6 +161,7 @@ class _Run:
         self._bundles = bundles
         self._calendar = calendar
         self._clock = clock
+        self._page = page
         self._gathered: list[tuple[Sequence[Row], Enriched]] = []
         self._beside: tuple[str, tuple[Evaluation, Comparator] | None] = "", None
         self._counting: dict[tuple[int, str], _Counting] = {}
@@ -183,10 +187,15 @@ class _Run:
         """Rows taken and not compared yet."""
         return sum(len(rows) for rows, _ in self._gathered)
 
-    def gather(self, rows: Sequence[Row], found: Enriched) -> None:
-        """Take a batch that follows directly."""
-        if self._gathered and self._gathered[-1][1].columns[_TAGGED_BY][-1] != found.columns[_TAGGED_BY][0]:
+    def takes(self, rows: Sequence[Row], found: Enriched) -> bool:
+        """Whether a batch can be compared from its arrays; where not, what that needs is a page nearer."""
+        version = found.columns[_TAGGED_BY][0]
+        if self._gathered and self._gathered[-1][1].columns[_TAGGED_BY][0] != version:
             self.compare()
+        return self._ready(version, rows)
+
+    def gather(self, rows: Sequence[Row], found: Enriched) -> None:
+        """Take such a batch, which follows directly."""
         if not self._gathered:
             self.gather_until = time.monotonic() + _GATHER_S
         self._gathered.append((rows, found))
@@ -204,25 +213,31 @@ class _Run:
         self._moved(rows)
 
     def step(self, most: int) -> int:
-        """Compare some stored rows after the position; how many there were."""
+        """Compare some stored rows after the position, or come nearer to it; how many there were."""
         rows = self._writer.reads.rows_after(self.reached, most)
         if rows:
             self.compare()
             for version, some in groupby(rows, key=itemgetter(_VERSION)):
                 part = list(some)
+                if not self._ready(version, part):
+                    break
                 block = Block.of_rows(part)
                 self._block(version, block, part, tagged(block), timed=False)
-            self._moved(rows)
+                self._moved(part)
         return len(rows)
+
+    def _ready(self, version: str, rows: Sequence[Row]) -> bool:
+        if version != self._beside[0]:
+            # Anew after each change of version: an evaluation that enriches rows itself has to have seen each.
+            self._beside = version, self._compared_with(version)
+        beside = self._beside[1]
+        return beside is None or beside[0].ready(rows)
 
     def _moved(self, rows: Sequence[Row]) -> None:
         self.position = rows[-1][_SEQ]
         self.unsaved += len(rows)
 
     def _block(self, version: str, block: Block, rows: Sequence[Row], old: Tagged, *, timed: bool) -> None:
-        if version != self._beside[0]:
-            # Anew after each change of version: an evaluation that enriches rows itself has to have seen each.
-            self._beside = version, self._compared_with(version)
         beside = self._beside[1]
         new = None if beside is None else beside[0](block, rows)
         for date, part in dates_of(block):
@@ -249,7 +264,8 @@ class _Run:
             return None
         assert self.bundle is not None
         history = self._writer.reads.session_raw
-        return Evaluation(self.bundle, active, self._calendar, history), Comparator(active, self.bundle)
+        evaluation = Evaluation(self.bundle, active, self._calendar, history, self._page)
+        return evaluation, Comparator(active, self.bundle)
 
     def _of(self, date: int, version: str, comparator: Comparator) -> _Counting:
         """The comparison that rows go to; what is stored of it is gone on with."""
