@@ -38,6 +38,7 @@ class Panel(StrEnum):
     ENRICHMENT = "Enrichment"
     SERVING = "Serving"
     CLIENTS = "Clients"
+    ALERTS = "Saved alerts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,10 @@ FIGURES: Final[tuple[Figure, ...]] = (
     _serve(Panel.CLIENTS, "publishedToSentMs95", "offer to sent, 95 %", "ms",
            _share(0.95, "print_latency_ms", step="published_to_sent")),
     _serve(Panel.CLIENTS, "slowReaders", "times one was too slow", "", _count("stream_overflows_total")),
+    _serve(Panel.ALERTS, "alertEventsPerSecond", "events", "/s", _rate("alert_events_total")),
+    _serve(Panel.ALERTS, "alertMessagesWaiting", "messages waiting", "", _total("alert_outbox_size", state="waiting")),
+    _serve(Panel.ALERTS, "alertMessageAgeSeconds", "oldest of them", "s", _total("alert_outbox_age_seconds"), 600.0),
+    _serve(Panel.ALERTS, "alertMessagesPutAside", "put aside", "", _total("alert_outbox_size", state="dead"), 1),
 )  # fmt: skip
 """Each figure once."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.client
 import io
 import json
@@ -25,8 +26,10 @@ from phenix.server.auth import Access, Limits, Role, new_token
 from phenix.server.process import listen
 from phenix.server.rest.routes import application
 from tests.server.conftest import Server
+from tests.server.receiver import Receiver
 from tests.server.rows import Store
 from tests.server.sse import Sse
+from tests.server.test_alerts import alert, hook
 
 
 def said(log: Path) -> list[dict[str, Any]]:
@@ -194,6 +197,30 @@ def test_no_secret_is_in_any_line(store: Store, tmp_path: Path, form: Form) -> N
     assert secret[:20] not in text
     assert text.count("reader") >= 5  # who asked is told by name
     assert len(text.splitlines()) > 20
+
+
+def test_where_alerts_are_sent_is_in_no_line(store: Store, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    environ = {"PHENIX_ALERT_ALLOW": "127.0.0.1", "PHENIX_ALERT_TRIES": "1", "PHENIX_LOG_LEVEL": "debug"}
+    server = Server(store.url, environ=environ, log=log)
+    try:
+        with Receiver(status=500) as receiver:
+            key = base64.b64encode(b"a-key-of-the-receiver-32-bytes-l").decode()
+            path = alert(
+                server, targets=[hook(receiver, "/hook/a-secret-path?k=a-secret-query", secret=f"whsec_{key}")]
+            )
+            store.add(1)
+            (sent,) = receiver.until(1)
+            assert sent.path == "/hook/a-secret-path?k=a-secret-query"
+            due = time.monotonic() + 60
+            while not (told := [one for one in said(log) if "was not delivered" in one["message"]]):
+                assert time.monotonic() < due, log.read_text()
+                time.sleep(0.02)
+    finally:
+        server.end()
+    assert path.rpartition("/")[2] in told[0]["message"]
+    text = log.read_text()
+    assert [word for word in ("a-secret", key, "whsec_") if word in text] == []
 
 
 def test_a_failure_says_which_request_it_was(store: Store) -> None:
