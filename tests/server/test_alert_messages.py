@@ -82,3 +82,4 @@ def test_each_service_is_one_that_apprise_knows(service: str) -> None:
 def test_no_other_scheme_is_taken(url: str) -> None:
     assert check_service(url).startswith("the URL begins with one of discord://, ")
     assert "no others" in check_service("discord://1/2?template=/etc/passwd")
+    assert check_service("slack://[x") == "the URL cannot be read"

@@ -34,7 +34,11 @@ def check_service(url: str) -> str:
         return f"the URL begins with one of {', '.join(f'{name}://' for name in SERVICES)}"
     if len(url) > _LONGEST_URL or not url.isprintable() or " " in url:
         return f"a URL has up to {_LONGEST_URL:,} printable characters and no spaces"
-    options = {name.lower() for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+    try:
+        query = urlsplit(url).query
+    except ValueError:
+        return "the URL cannot be read"
+    options = {name.lower() for name, _ in parse_qsl(query, keep_blank_values=True)}
     if options - _OPTIONS:
         return f"options of the URL are {', '.join(sorted(_OPTIONS))}, no others"
     if find_spec("apprise") is None:
