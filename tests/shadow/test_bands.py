@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from phenix.engine.enrich.clock import HOUR, MINUTE, utc_of
+from phenix.engine.flow import INDEX
 from phenix.engine.shadow.bands import Bands, Breach, Outcome, SessionVerdict, breaches, verdict
 from phenix.engine.shadow.counts import ChipCounts, Counts, Scores, Taken
-from phenix.engine.store.base import RuleVersion
+from phenix.engine.store.base import Batch, RuleVersion
 from phenix.engine.store.shadow import LIVE, Comparison, candidate, comparisons
 from phenix.engine.store.sqlite import open_reader, open_writer
 from phenix.engine.store.sqlite_shadow import keep_comparisons, set_candidate
+from tests.enrich.test_batches import morning
 
 BANDS = Bands(Fraction(20), Fraction(5))
 LATER = utc_of(20261201, 0)
@@ -116,6 +118,20 @@ def test_three_whole_sessions_within_their_bands_are_a_verdict(store: Path) -> N
             DAYS[1], Outcome.OUTSIDE, 10_000, True, LIVE, (Breach("x", "hits", 30.0, 20.0),),
             MORE,
         )  # fmt: skip
+
+
+def test_a_session_with_rows_that_are_not_compared_yet_says_nothing(store: Path) -> None:
+    raws = [row for row in morning(60, 3) if row[INDEX["session_date"]] == 20260817]
+    with open_writer(store) as writer:
+        writer.append(Batch(rows=raws))
+        one = comparison(20260817, counts())
+        keep_comparisons(store, [dataclasses.replace(one, upto_seq=len(raws) - 2)])
+        found = verdict(writer.reads, "a", "c", now_utc=LATER)
+        assert [(one.whole, one.reason) for one in found.sessions] == [
+            (False, "2 rows of the session are not compared yet")
+        ]
+        keep_comparisons(store, [dataclasses.replace(one, upto_seq=len(raws))])
+        assert [one.whole for one in verdict(writer.reads, "a", "c", now_utc=LATER).sessions] == [True]
 
 
 def test_a_comparison_that_cannot_be_read_says_so_and_counts_for_nothing(store: Path) -> None:

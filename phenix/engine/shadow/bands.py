@@ -16,6 +16,7 @@ from typing import Final
 
 from phenix.engine.enrich.clock import HOUR, MINUTE, utc_of
 from phenix.engine.shadow.counts import Counts
+from phenix.engine.store.schema import RAW_TABLE
 from phenix.engine.store.shadow import Asks, Comparison, comparisons
 
 __all__ = ["FEW", "REQUIRED", "Bands", "Breach", "Outcome", "SessionVerdict", "Verdict", "breaches", "judge", "verdict"]
@@ -24,6 +25,7 @@ REQUIRED: Final = 3
 """Whole sessions without which there is no verdict."""
 FEW: Final = 10
 """Rows by which a chip may always differ: on rare chips a share says nothing."""
+_WAITING: Final = f"SELECT count(*) FROM {RAW_TABLE} WHERE session_date = ? AND seq > ?"
 _OVER: Final = 17 * HOUR + 15 * MINUTE
 """New York time at which every part of a session is over, with what is reported late."""
 
@@ -103,10 +105,10 @@ def breaches(counts: Counts, bands: Bands) -> tuple[Breach, ...]:
     return tuple(found)
 
 
-def judge(comparison: Comparison, bands: Bands, now_utc: int) -> SessionVerdict:
-    """The verdict on one stored comparison at a time (UTC ms)."""
+def judge(comparison: Comparison, bands: Bands, now_utc: int, waiting: int = 0) -> SessionVerdict:
+    """The verdict on one stored comparison at a time (UTC ms); ``waiting`` rows of the session came after it."""
     date, rows, origin = comparison.session_date, comparison.rows, comparison.origin
-    reason, counts = _lacks(comparison, now_utc), Counts()
+    reason, counts = _lacks(comparison, now_utc, waiting), Counts()
     try:
         counts = Counts.from_json(comparison.counts)
     except ValueError as error:
@@ -118,11 +120,13 @@ def judge(comparison: Comparison, bands: Bands, now_utc: int) -> SessionVerdict:
     return SessionVerdict(date, outcome, rows, True, origin, found, "; ".join(map(str, found)))
 
 
-def _lacks(comparison: Comparison, now_utc: int) -> str:
+def _lacks(comparison: Comparison, now_utc: int, waiting: int) -> str:
     if not comparison.rows:
         return "no row was compared"
     if comparison.missed:
         return f"{comparison.missed:,} rows of the session were not compared"
+    if waiting:
+        return f"{waiting:,} rows of the session are not compared yet"
     return "the session is not over" if now_utc < utc_of(comparison.session_date, _OVER) else ""
 
 
@@ -132,7 +136,10 @@ def verdict(reader: Asks, active: str, candidate: str, *, now_utc: int, bands: B
     ``within`` needs :data:`REQUIRED` whole sessions and none of them outside. Raises StoreError.
     """
     limits = bands or Bands()
-    judged = tuple(judge(one, limits, now_utc) for one in comparisons(reader, candidate, active))
+    judged = tuple(
+        judge(one, limits, now_utc, int(reader.execute(_WAITING, (one.session_date, one.upto_seq))[0][0]))
+        for one in comparisons(reader, candidate, active)
+    )
     outcome, reason = _sum(judged)
     return Verdict(active, candidate, outcome, reason, judged)
 

@@ -38,6 +38,8 @@ _SAVE_ROWS: Final = 50_000
 _SAVE_S: Final = 5.0
 _GATHER_ROWS: Final = 1_000
 _GATHER_S: Final = 0.5
+_REST_S: Final = 0.1
+_LEAVE_S: Final = 1.0
 _STEP: Final = 1_000
 """Fewest stored rows that are read with a batch while the follower is behind."""
 _PAGE: Final = 5_000
@@ -103,14 +105,20 @@ class Follower:
         """Use a moment without rows. Raises StoreError."""
         run = self._wanted()
         run.compare()
-        run.step(_STEP)
+        until = time.monotonic() + _REST_S
+        while run.step(_STEP) and time.monotonic() < until:
+            pass
         self._save(run)
 
     def finish(self, *, level: bool) -> None:
-        """Compare and store what was taken, and with ``level`` all that is stored. Raises StoreError."""
+        """Compare and store what was taken, and with ``level`` all that is stored, else what a second is enough for.
+
+        Raises StoreError.
+        """
         run = self._wanted()
         run.compare()
-        while level and run.step(_PAGE):
+        until = time.monotonic() + _LEAVE_S
+        while run.step(_PAGE if level else _STEP) and (level or time.monotonic() < until):
             pass
         self._save(run, now=True)
 

@@ -11,7 +11,7 @@ import orjson
 
 from phenix.engine.encode import date_text, ts_text
 from phenix.engine.enrich.clock import HOUR, MINUTE
-from phenix.engine.shadow.bands import FEW, REQUIRED, Bands, Breach, Verdict, judge
+from phenix.engine.shadow.bands import FEW, REQUIRED, Bands, Breach, SessionVerdict, Verdict
 from phenix.engine.shadow.counts import IDS, SCORE_SCALE, ChipCounts, Counts
 from phenix.engine.shadow.page import render
 from phenix.engine.store.shadow import STORED, Comparison
@@ -28,14 +28,15 @@ def artifacts_of(store: Path) -> Path:
 
 
 def report(found: Verdict, compared: Sequence[Comparison], bands: Bands, now_utc: int) -> dict[str, Any]:
-    """The report of some comparisons under a verdict, as JSON."""
+    """The report of some of the comparisons that a verdict is of, as JSON."""
+    judged = {one.session_date: one for one in found.sessions}
     return {
         "active": found.active,
         "candidate": found.candidate,
         "generatedAt": ts_text(now_utc),
         "bands": {"hitsPct": float(bands.hits_pct), "rowsPct": float(bands.rows_pct), "fewRows": FEW},
         "verdict": {"outcome": found.outcome.value, "reason": found.reason, "sessionsRequired": REQUIRED},
-        "sessions": [_session(one, bands, now_utc) for one in compared],
+        "sessions": [_session(one, judged[one.session_date]) for one in compared],
     }
 
 
@@ -53,8 +54,7 @@ def write_artifact(folder: Path, told: dict[str, Any]) -> list[Path]:
     return files
 
 
-def _session(one: Comparison, bands: Bands, now_utc: int) -> dict[str, Any]:
-    judged = judge(one, bands, now_utc)
+def _session(one: Comparison, judged: SessionVerdict) -> dict[str, Any]:
     try:
         counts = Counts.from_json(one.counts)
     except ValueError:
