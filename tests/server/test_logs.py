@@ -30,6 +30,7 @@ from tests.server.receiver import Receiver
 from tests.server.rows import Store
 from tests.server.sse import Sse
 from tests.server.test_alerts import alert, hook
+from tests.server.test_stream_states import activate
 
 
 def said(log: Path) -> list[dict[str, Any]]:
@@ -85,6 +86,13 @@ def test_a_request_is_a_line_under_the_id_its_answer_bears(store: Store, logged:
         assert found.pop("at").endswith("Z")
         assert found == {**here, **state, "level": level, "method": "GET", "route": route, "status": str(status),
                          "request_id": wanted, "message": f"GET {route} {status}"}  # fmt: skip
+    # A walk is answered by the rules it began with, whichever are active.
+    cursor, old = logged.get("/api/flow?limit=1")[1]["page"]["nextCursor"], store.bundle.version
+    new = activate(store, "50k").version
+    for identity, path, version in (("now", "/api/flow", new), ("walk", f"/api/flow?limit=1&cursor={cursor}", old)):
+        assert ask(logged, path, x_request_id=identity) == (200, identity)
+        assert line(log, identity)["rule_version"] == version != ""
+    assert new != old
     stream = Sse(logged.port, "snapshot=1")
     assert stream.frame() is not None
     stream.cut()
