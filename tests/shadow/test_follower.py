@@ -383,6 +383,7 @@ with open_writer(store) as writer:
 """
 
 
+@pytest.mark.timeout(300)  # four processes, each compiling two versions
 def test_ingest_that_is_killed_counts_on(tmp_path: Path) -> None:
     active, other, raws = packaged(), candidate_of("thresholds"), morning(1_200, 11)
     store = new_store(tmp_path, active, other)

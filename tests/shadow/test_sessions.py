@@ -102,6 +102,7 @@ def ran(*argv: object, code: int = 0, **environ: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.timeout(300)  # some twenty commands, each a process
 def test_from_a_candidate_to_its_report(tmp_path: Path) -> None:
     store = days(tmp_path, "2024-11-04", "2024-11-05", "2024-11-06", prints=600, cancels=5)
     where = ("--store", f"sqlite:{store}")
