@@ -90,10 +90,9 @@ class GapWatch:
             return None
         if not gap.played:
             return self._close(gap.resumed_at or at)
-        # How late it is in a played day only its prints tell: without any, or while the stream was not whole again, the
-        # rest of the day may be missing.
-        whole = gap.resumed_at is not None
-        return self._close((gap.upto_utc if whole else 0) or utc_of(et_of(gap.from_utc)[0], DAY - 1))
+        # How late it is in a played day only its prints tell. Those since the stream is whole are too few to be
+        # believed, those before came while prints of other contracts did not: the rest of the day may be missing.
+        return self._close(utc_of(et_of(max(gap.from_utc, gap.upto_utc))[0], DAY - 1))
 
     def _close(self, upto_utc: int) -> Gap:
         assert self._open is not None

@@ -64,12 +64,21 @@ def test_a_gap_that_work_ends_in_is_told_as_far_as_it_can_be() -> None:
     heard = GapWatch(since=AT)
     heard.resumed(OTHER_DAY)
     assert heard.heard(AT + 7_000, OTHER_DAY + 5) is None
-    assert heard.finish(OTHER_DAY + 9_000) == Gap(Cause.RESTARTED, AT, AT + 7_000)
+    assert heard.finish(OTHER_DAY + 9_000) == Gap(Cause.RESTARTED, AT, AT + 52_200_000 - 1)  # it may be a late one
     halfway = GapWatch()
     halfway.lost(Cause.DISCONNECTED, OTHER_DAY, AT)
     halfway.heard(AT + 7_000, OTHER_DAY + 5)  # of a contract that was asked for already
     until_midnight = Gap(Cause.DISCONNECTED, AT, AT + 52_200_000 - 1)
     assert halfway.finish(OTHER_DAY + 9_000) == until_midnight  # others may have printed later, and were not yet
+    answered = GapWatch()
+    answered.lost(Cause.DISCONNECTED, OTHER_DAY, AT)
+    answered.heard(AT + 7_000, OTHER_DAY + 5)
+    answered.resumed(OTHER_DAY + 6)  # and may have by then
+    assert answered.finish(OTHER_DAY + 9_000) == until_midnight
+    crossed = GapWatch()
+    crossed.lost(Cause.DISCONNECTED, OTHER_DAY, AT)
+    crossed.heard(AT + 86_400_000, OTHER_DAY + 5)
+    assert crossed.finish(OTHER_DAY + 9_000) == Gap(Cause.DISCONNECTED, AT, AT + 86_400_000 + 52_200_000 - 1)
 
 
 def test_losses_before_a_gap_ends_belong_to_it() -> None:

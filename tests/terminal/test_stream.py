@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import orjson
 import pytest
@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from phenix.ingest.terminal import entitlements
 from phenix.ingest.terminal.client import Connected, Disconnected, Overflow, Settled, Stream, Subscription
 from phenix.ingest.terminal.entitlements import Entitlements, Tier
-from phenix.ingest.terminal.events import Print, Source
+from phenix.ingest.terminal.events import Print, Source, TapeEvent
 from phenix.ingest.terminal.layouts import DAY_MS, date_of
 from phenix.ingest.terminal.protocol import (
     BadFrame,
@@ -23,6 +23,7 @@ from phenix.ingest.terminal.protocol import (
     MarketValueFrame,
     OhlcFrame,
     QuoteFrame,
+    ReqResponse,
     StateFrame,
     StatusFrame,
     TradeFrame,
@@ -487,6 +488,50 @@ def test_every_header_carries_the_status_word(run: Run, serve: Callable[..., Sta
             assert told[:7] == ["REQ_RESPONSE", "STATE", "QUOTE", "OHLC", "TRADE", "QUOTE", "QUOTE"]
 
     run(go())
+
+
+LATER = CALL._replace(right="PUT")
+
+
+class _Bursts(Many):
+    """Of every 64 prints eleven are of one contract, and those that follow of another."""
+
+    def events(self, symbol: str | None = None) -> Iterator[TapeEvent]:
+        for event in super().events(symbol):
+            assert isinstance(event, Print)
+            yield event if event.sequence % 64 < 11 else event._replace(contract=LATER)
+
+    def contracts(self) -> list[Contract]:
+        return [CALL, LATER]
+
+
+def test_an_answer_does_not_overtake_what_was_told_before(run: Run, serve: Callable[..., StandIn]) -> None:
+    """What comes after it lacks nothing of a contract that was asked for."""
+
+    def asked(number: int, right: str) -> str:
+        contract = f'{{"root":"AAPL","expiration":20241108,"strike":220000,"right":"{right}"}}'
+        return (
+            f'{{"msg_type":"STREAM","sec_type":"OPTION","req_type":"TRADE","add":true,"id":{number},"contract":'
+            + contract + "}"
+        )  # fmt: skip
+
+    async def go() -> list[int]:
+        async with serve(_Bursts(6_400)) as terminal, connect(terminal.stream_url, proxy=None) as ws:
+            await ws.send(asked(0, "C"))
+            await receive(ws, lambda frame: isinstance(frame, TradeFrame))
+            await ws.send(asked(1, "P"))
+            await receive(ws, lambda frame: isinstance(frame, ReqResponse) and frame.req_id == 1)
+            numbers: list[int] = []
+            while True:
+                for frame in decode(await ws.recv()):
+                    if stopped(frame):
+                        return numbers
+                    if isinstance(frame, TradeFrame):
+                        numbers.append(frame.sequence)
+
+    numbers = run(go())
+    assert len(numbers) > 64, "the tape was over before the answer came"
+    assert numbers == list(range(numbers[0], 6_400))
 
 
 @pytest.mark.parametrize("prints", [3_000, 60_000], ids=["what fits the buffers", "more than they hold"])

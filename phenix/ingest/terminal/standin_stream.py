@@ -15,6 +15,7 @@ from phenix.ingest.terminal.faults_active import ActiveFaults
 from phenix.ingest.terminal.market import Market
 from phenix.ingest.terminal.protocol import ReqResponse, StatusFrame
 from phenix.ingest.terminal.standin_client import Client, StreamConnection, adds
+from phenix.ingest.terminal.standin_frames import messages
 from phenix.ingest.terminal.standin_play import Playback, PlayOptions
 from phenix.ingest.terminal.standin_requests import integer, parse_request
 
@@ -96,9 +97,16 @@ class StreamServer:
             word = self._refusal(asked) or client.answer(asked, self._entitlements)
         if word != "SILENCE" and not play.line.silent:
             answer = ReqResponse(self.status, word, -1 if req_id is None else req_id)
-            await client.ws.send(play.encoder.req_response(answer))
+            await self._answer(client, play.encoder.req_response(answer))
         if client.subscribed:
             play.woken()
+
+    async def _answer(self, client: Client, frame: str) -> None:
+        """Send an answer after what was told before it: from then on nothing of the contract is missing."""
+        told, client.outbox = client.outbox, []
+        due = messages(told, self._options.lines, self._faults)
+        self.playback.ledger.messages += len(due)
+        await client.ws.send_all([*due, frame])
 
     def _refusal(self, asked: dict[str, object]) -> str:
         """The word of a fault that takes this request; empty where none does."""
