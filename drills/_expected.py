@@ -91,6 +91,9 @@ class Expected:
     """Dates whose open interest is known to the worker."""
     heard_at: int | None = None
     spots: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """Prices of underlyings that the running worker knows, by their time."""
+    told_spots: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """All that are stored: what one worker had no reason to read again the next one may have."""
     quotes: dict[Any, QuoteFrame] = field(default_factory=dict)
     """The last quote of each contract the running worker heard."""
     begun: int = 2**62
@@ -135,7 +138,8 @@ class Expected:
         """A quote of an underlying is told."""
         mid = spot_mid(bid, ask)
         assert mid is not None
-        self.spots.setdefault(symbol, []).append((now, mid))
+        for spots in (self.spots, self.told_spots):
+            spots.setdefault(symbol, []).append((now, mid))
 
     def letter(self, reason: str) -> None:
         """Something is told that is no print."""
@@ -194,8 +198,9 @@ class Expected:
 
         ``latest`` is the time of the last print stored: it knows quotes of underlyings from the day before that on.
         """
-        for symbol, quotes in self.spots.items():
-            self.spots[symbol] = [quote for quote in quotes if latest is not None and quote[0] >= latest - DAY]
+        since_utc = 2**62 if latest is None else latest - DAY
+        for symbol, quotes in self.told_spots.items():
+            self.spots[symbol] = [quote for quote in quotes if quote[0] >= since_utc]
         assert since in self.checkpoints, f"checkpoint {since} is none of {self.checkpoints}"
         self.checkpoints = {since}
         self.loss = None if since is None else _Loss(Cause.RESTARTED, since)
