@@ -179,7 +179,7 @@ class Driven(RuleBasedStateMachine):
         self.enriching = Enriching(
             Enricher(CALENDAR, _tagging(), self.writer.reads.session_raw, lambda: self.now, page=_PAGE)
         )
-        recorder = Recorder(self.writer, self.enriching)
+        recorder = self.recorder = Recorder(self.writer, self.enriching)
         self.expected.started(recorder.last_heard(TERMINAL), self.writer.reads.latest_trade())
         self.client = app.terminal_client(self.settings)
         self.stream = Stream(

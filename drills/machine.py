@@ -267,6 +267,9 @@ class Machine(Driven):
             await self.terminal.say(self.encoder.trade(trade))
             return trade
 
+        self._told(await told(0))
+        await self._stored()
+        await self._until(lambda: not self.recorder.behind)  # of a new session date rows are stored before the rest
         self.enriching.may_go_on.clear()
         self._told(await told(0), certain=then != "killed")
         await self._heard()
@@ -297,6 +300,7 @@ class Machine(Driven):
                 await self._until(lambda: not self.stream.connected)
                 self.expected.disconnected()
                 self.enriching.may_go_on.set()
+                await self._kept()
             case "stops":
                 self.stop.set()
                 await self._until(lambda: not self.stream.connected)
@@ -309,6 +313,19 @@ class Machine(Driven):
                 self.enriching.may_go_on.set()
                 await self._killed()
                 await self._starts(held=False)
+
+    async def _kept(self) -> None:
+        """What was received is stored, after a moment in which it waits for company: a kill now takes nothing of it."""
+        figures, ticked = self.worker.figures, time.monotonic()
+
+        def stored() -> bool:
+            nonlocal ticked
+            if time.monotonic() - ticked >= 0.001:  # the worker has to get to where it waits
+                ticked = time.monotonic()
+                self.loop.now += 1
+            return figures.stored + figures.duplicates >= self.expected.run.prints
+
+        await self._until(stored)
 
     # -- what happens to the worker and to its day
 
