@@ -7,9 +7,10 @@ from typing import Final
 from starlette.requests import ClientDisconnect, Request
 
 from phenix.engine.query.request import Refusal
+from phenix.server.rest.operations import JSON
 from phenix.server.saved_body import MAX_BODY
 
-__all__ = ["read_bytes"]
+__all__ = ["read_bytes", "read_json"]
 
 _DRAINED: Final = 8 * MAX_BODY
 """Bytes of a body too large that are still taken from the line, so that its sender gets to read the answer."""
@@ -30,3 +31,13 @@ async def read_bytes(request: Request) -> bytes | Refusal:
     if size > MAX_BODY:
         return Refusal("too_large", f"The body has more than {MAX_BODY:,} bytes, which is what is read.")
     return bytes(held)
+
+
+async def read_json(request: Request) -> bytes | Refusal:
+    """The body of a request that is all in its JSON."""
+    if request.query_params:
+        return Refusal("invalid_query", "This takes no parameters: what it needs stands in the body.")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != JSON:
+        return Refusal("unsupported_media_type", f"The body is sent as {JSON}, in UTF-8.")
+    return await read_bytes(request)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from phenix.engine.query.request import Refusal
 from phenix.server.editor_body import MEMBERS, Question, read_question
 from phenix.server.rest.answers import answered, refused
-from phenix.server.rest.bodies import read_bytes
+from phenix.server.rest.bodies import read_json
 from phenix.server.rest.operations import JSON, Operation
 from phenix.server.service import FlowService
 
@@ -59,10 +59,5 @@ def editor_routes(service: FlowService) -> list[Operation]:
 
 
 async def _question(request: Request, members: tuple[str, ...]) -> Question | Refusal:
-    if request.query_params:
-        return Refusal("invalid_query", "This takes no parameters: what it needs stands in the body.")
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != JSON:
-        return Refusal("unsupported_media_type", f"The body is sent as {JSON}, in UTF-8.")
-    data = await read_bytes(request)
+    data = await read_json(request)
     return data if isinstance(data, Refusal) else read_question(data, members)

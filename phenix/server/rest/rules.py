@@ -15,7 +15,7 @@ from phenix.server.json_body import Members, read_members
 from phenix.server.params import read_settings
 from phenix.server.reading import Parameter, read_text
 from phenix.server.rest.answers import answered, refused
-from phenix.server.rest.bodies import read_bytes
+from phenix.server.rest.bodies import read_json
 from phenix.server.rest.operations import JSON, Operation
 from phenix.server.rest.query import read_pairs
 from phenix.server.service import FlowService
@@ -111,12 +111,7 @@ class _Rules:
         return pairs if isinstance(pairs, Refusal) else read_settings(pairs, self._service.rules.bundle, table)
 
     async def _body(self, request: Request, members: Members) -> dict[str, Any] | Refusal:
-        if request.query_params:
-            return Refusal("invalid_query", "This takes no parameters: what it needs stands in the body.")
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != JSON:
-            return Refusal("unsupported_media_type", f"The body is sent as {JSON}, in UTF-8.")
-        data = await read_bytes(request)
+        data = await read_json(request)
         return data if isinstance(data, Refusal) else read_members(data, members)
 
 
