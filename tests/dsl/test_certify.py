@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -232,3 +235,18 @@ def test_the_command_exits_with_1_for_a_mismatch(
     monkeypatch.setattr(row, "_OPS", {**row._OPS, "<": "<="})
     assert main(["certify", "--pairs", "2000", "--seed", "1"]) == 1
     assert "row, asked for" in capsys.readouterr().out
+
+
+def test_a_seed_draws_the_same_rules_in_every_process() -> None:
+    program = (
+        "import random; from phenix import app; from phenix.engine.certify.rules import RandomRules;"
+        "rules = RandomRules(random.Random(1), app.packaged_bundle().scope);"
+        "print('\\n'.join(rules.rule() for _ in range(200)))"
+    )
+    drawn = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
+                       env={**os.environ, "PYTHONHASHSEED": seed}).stdout
+        for seed in ("0", "1")
+    ]  # fmt: skip
+    assert drawn[0] == drawn[1]
+    assert len(drawn[0].splitlines()) == 200
