@@ -30,6 +30,7 @@ __all__ = [
     "active_stack",
     "begin",
     "bits_of",
+    "bundle_of",
     "compared",
     "settle",
     "version_json",
@@ -69,14 +70,18 @@ def settle(writer: Writer, now_utc: int) -> list[Activation]:
 
 
 def _settled(writer: Writer, asked: Activation, now_utc: int) -> Activation:
-    version = writer.reads.rule_version(asked.version_id)
+    bundle = bundle_of(asked, writer.reads.rule_version(asked.version_id))
+    return writer.refuse(asked, bundle) if isinstance(bundle, str) else writer.activate(asked, now_utc)
+
+
+def bundle_of(asked: Activation, version: RuleVersion | None) -> Bundle | str:
+    """The rules that an entry of the ledger asks for, or a sentence why they cannot be had."""
     if version is None:
-        return writer.refuse(asked, f"there is no rule version {asked.version_id}")
+        return f"there is no rule version {asked.version_id}"
     try:
-        Bundle.from_config(version.config_json, version.checksum)
+        return Bundle.from_config(version.config_json, version.checksum)
     except ValueError as error:
-        return writer.refuse(asked, str(error))
-    return writer.activate(asked, now_utc)
+        return str(error)
 
 
 def begin(writer: Writer, packaged: Callable[[], Bundle], params: Mapping[str, str], now_utc: int) -> Bundle:

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from phenix.engine.bundle import Bundle
 from phenix.engine.enrich.enricher import Enriched, History, Tagger
 from phenix.engine.flow import Row
+from phenix.engine.lifecycle import bundle_of
 from phenix.engine.store.versions import Activation, RuleVersion
 from phenix.engine.tagging import Tagging
 
@@ -72,15 +73,14 @@ class Rulebook:
 
     def prepare(self, asked: Activation, version: RuleVersion | None) -> Prepared | str:
         """The version that was asked for, or a sentence why it cannot be had."""
-        if version is None:
-            return f"there is no rule version {asked.version_id}"
-        prepared = self._kept.pop(version.checksum, None)
+        checksum = version.checksum if version else ""
+        prepared = self._kept.pop(checksum, None)
         if prepared is None:
-            try:
-                prepared = Prepared.of(Bundle.from_config(version.config_json, version.checksum))
-            except ValueError as error:
-                return str(error)
-        self._kept[version.checksum] = prepared
+            bundle = bundle_of(asked, version)
+            if isinstance(bundle, str):
+                return bundle
+            prepared = Prepared.of(bundle)
+        self._kept[checksum] = prepared
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return prepared

@@ -13,11 +13,13 @@ import pytest
 
 from drills._tapes import generated_tape
 from phenix import app
+from phenix.config import SETTINGS
 from phenix.dsl.source import Source
 from phenix.engine.bundle import Bundle, read_rules
 from phenix.engine.flow import INDEX, Row
 from phenix.engine.lifecycle import Ask, Lifecycle, active_stack
 from phenix.engine.query.request import Refusal
+from phenix.engine.rollout import CORE
 from phenix.engine.store.base import Batch
 from phenix.engine.store.sqlite import open_reader, open_writer
 from phenix.engine.store.sqlite_rules import SqliteLedger
@@ -299,3 +301,10 @@ def test_an_older_threshold_out_of_range_stops_the_start_and_changes_nothing(sto
     ):
         app.active_bundle(writer, {"whales_min": "7"})
     assert len(lifecycle(store).versions()) == 1
+
+
+def test_what_settings_name_is_in_the_packaged_rules() -> None:
+    packaged = app.packaged_bundle()
+    assert {setting.attribute for setting in SETTINGS if setting.param} <= packaged.params.keys()
+    assert set(CORE) <= {chip.id for chip in packaged.chips}
+    assert len(CORE) == 7
