@@ -162,9 +162,10 @@ def test_quotes_are_polled_where_they_are_not_streamed(tmp_path: Path, refused: 
     assert (figures.stored, answers) == (3_600, bool(refused))
     mids = {quote.wall: (quote.bid + quote.ask) // 2 for quote in tape.events() if isinstance(quote, UnderlyingQuote)}
     found = values(store, "spot_source", "spot", "trade_ts_et", "spot_age_ms")
-    # A slow machine may know a stock quote and not yet the prices of implied volatilities; what is right then is held
-    # against the stored inputs below.
+    # A slow machine may know a stock quote and not yet the prices of implied volatilities; never an older one after.
     assert {None, source} <= {source for source, *_ in found} <= {None, source, "delayed"}
+    known = [at - age for source, _, at, age in found if source]
+    assert known == sorted(known)
     assert all(mids[at - age] == spot for source, spot, at, age in found if source)
     assert unfounded(store) == {}
 
