@@ -167,7 +167,7 @@ def main() -> None:
     row_target, scored, *slow = best(
         lambda: by_row(rows, plain.tag),
         lambda: by_row(rows, bundle.tag),
-        *(lambda tag=tag: by_row(some, tag) for tag in ways.values()),  # type: ignore[misc]
+        *(lambda tag=tag: by_row(some, tag) for tag in ways.values()),  # type: ignore[misc] # mypy infers no lambda with defaults
     )
     figure(f"tagging, {chips} chips, row target", row_target, rows=len(rows), nulls=nulls)
     figure(f"tagging, {chips} chips and the score, row target", scored)
@@ -188,7 +188,7 @@ def main() -> None:
         for size in (16_384, 65_536):
             blocks = [whole[at : at + size] for at in range(0, len(rows), size)]
             what = f"tagging, {chips} chips{' and the score' if with_score else ''}, columns target, blocks of {size:,}"
-            (seconds,) = best(lambda tag=tag_block, blocks=blocks: timed(lambda: [tag(block) for block in blocks]))  # type: ignore[misc]
+            (seconds,) = best(lambda tag=tag_block, blocks=blocks: timed(lambda: [tag(block) for block in blocks]))  # type: ignore[misc] # mypy infers no lambda with defaults
             figure(what, seconds / len(rows))
     (seconds,) = best(lambda: timed(lambda: compile_block_tagger(bundle)(Block.of_rows(rows))))
     figure(

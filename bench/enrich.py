@@ -33,7 +33,7 @@ class NoRules:
     aa_spread = Fraction(1, 10)
     packages_are_neutral = True
 
-    def tag(self, block: Block) -> dict[str, Column]:  # noqa: ARG002
+    def tag(self, block: Block) -> dict[str, Column]:  # noqa: ARG002 - the enricher's protocol
         """Leave the rows as they are."""
         return {}
 

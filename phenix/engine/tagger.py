@@ -174,7 +174,7 @@ def _read_once(lines: Sequence[str], spelling: re.Pattern[str], source: Callable
     out: list[str] = []
     for at, line in enumerate(lines):
         out += before.get(at, [])
-        out.append(spelling.sub(lambda found, at=at: spelt[at, found[1]] if found[1] else found[0], line))  # type: ignore[misc]
+        out.append(spelling.sub(lambda found, at=at: spelt[at, found[1]] if found[1] else found[0], line))  # type: ignore[misc] # mypy infers no lambda with defaults
     return out
 
 

@@ -28,7 +28,7 @@ async def frames(contents: AsyncIterator[Content], asked: Asked) -> AsyncIterato
     async for content in contents:
         if isinstance(content, Events) and not asked.request.fields:
             shape = (content.watch.key, asked.batch, asked.named)
-            yield _made(content, shape, lambda content=content: _framed(content, asked))  # type: ignore[misc]
+            yield _made(content, shape, lambda content=content: _framed(content, asked))  # type: ignore[misc] # mypy infers no lambda with defaults
         else:
             yield _framed(content, asked)
 

@@ -151,7 +151,7 @@ class SqlTarget(ABC):
         shown, held = self._bind(mask), self._bind(mask)
         return self.FUNCTIONS["chip"].format(shown, held, on=on, known=known, op=self.OPERATORS["!=" if want else "="])
 
-    def _member(self, operand: c.Core, among: tuple[Value, ...], inside: bool, decided: bool) -> str:  # noqa: ARG002
+    def _member(self, operand: c.Core, among: tuple[Value, ...], inside: bool, decided: bool) -> str:  # noqa: ARG002 - the target's protocol
         """Membership in a set of one or more; NULL ``in`` it is NULL, whether or not that has to be ``decided``."""
         text = self._value(operand)
         return f"{text} {'' if inside else 'NOT '}IN ({', '.join(self._bind(v) for v in among)})"
