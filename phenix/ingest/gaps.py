@@ -70,12 +70,15 @@ class GapWatch:
         gap = self._open
         if gap is None:
             return None
-        gap.heard = True
+        played = plays_another_day(ts_utc, received_at)
+        if played and not gap.played and plays_another_day(gap.from_utc, ts_utc):
+            # It began before a print told the day played, at a time of this machine.
+            if gap.cause is Cause.RESTARTED and not gap.messages:
+                self._open = None
+                return None
+            gap.from_utc = utc_of(et_of(ts_utc)[0], 0)  # how late it was in that day nobody knows
+        gap.played, gap.heard = played, True
         gap.upto_utc = max(gap.upto_utc, ts_utc)
-        gap.played = plays_another_day(ts_utc, received_at)
-        if gap.played and gap.cause is Cause.RESTARTED and plays_another_day(gap.from_utc, ts_utc):
-            self._open = None  # it begins when an earlier run was subscribed, and had no print to tell the day played
-            return None
         if gap.resumed_at is None:
             return None
         if not gap.played:

@@ -54,6 +54,18 @@ def test_a_gap_of_a_played_day_is_told_in_its_own_times() -> None:
     assert watch.since is None
 
 
+@pytest.mark.parametrize("since", [None, OTHER_DAY - 5_000], ids=["first", "restarted"])
+def test_a_loss_before_a_played_day_is_known_begins_with_that_day(since: int | None) -> None:
+    """By this machine's time no print of that day would ever come after it, and the gap would have no end."""
+    watch = GapWatch(since)
+    watch.lost(Cause.OVERFLOW, OTHER_DAY, 0, messages=7)  # before any print, which would have told the day
+    watch.resumed(OTHER_DAY + 1_000)
+    for n in range(7):
+        assert watch.heard(AT + n, OTHER_DAY + 2_000) is None
+    cause = Cause.OVERFLOW if since is None else Cause.RESTARTED
+    assert watch.heard(AT + 7, OTHER_DAY + 2_000) == Gap(cause, AT - 34_200_000, AT + 7, messages=7)
+
+
 def test_a_gap_that_work_ends_in_is_told_as_far_as_it_can_be() -> None:
     live = GapWatch()
     live.lost(Cause.DISCONNECTED, LIVE, AT)
