@@ -97,13 +97,17 @@ async def uninterrupted(day: Day, store: Path) -> None:
             raise ingest.fail()
 
 
-async def until(true: Callable[[], bool], what: str, *alive: Phenix) -> None:
-    """Wait for a state of the store or the stream, which tell nobody. Raises DiedError."""
-    until = time.monotonic() + _PATIENCE_S
+async def until(true: Callable[[], bool], what: str, *alive: Phenix, steps: Callable[[], int] = lambda: 0) -> None:
+    """Wait for a state of the store or the stream, which tell nobody; patience begins anew whenever ``steps`` says
+    another number. Raises DiedError.
+    """
+    before, until = steps(), time.monotonic() + _PATIENCE_S
     while not true():
         for process in alive:
             if process.ended:
                 raise process.fail()
+        if (now := steps()) != before:
+            before, until = now, time.monotonic() + _PATIENCE_S
         if time.monotonic() > until:
             raise DiedError(f"waited {_PATIENCE_S:.0f} s for {what}")
         await asyncio.sleep(0.05)

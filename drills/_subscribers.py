@@ -75,6 +75,10 @@ class Subscriber:
         self.snapshot: list[int] = []
         self.rules: set[tuple[int, str]] = set()
 
+    def __str__(self) -> str:
+        cancelled = " with cancelled rows" if self.with_cancelled else ""
+        return f"{type(self).__name__} after {self.begun}{cancelled} where {self.where}"
+
     async def follow(self, ports: dict[str, int], upto: Callable[[], int | None]) -> None:
         """Until it has everything up to what ``upto`` says once that is known."""
         raise NotImplementedError

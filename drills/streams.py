@@ -43,6 +43,10 @@ from phenix.ingest.reading import read_parts
 __all__ = ["DATE", "changed_rules", "drill", "main", "with_cancels"]
 
 DATE: Final = 20261120
+_SHOWN: Final = 10
+"""Events named of each subscriber that lost any, or had others."""
+_CANCELS: Final = ("cancelled", "cancel_record", "cancelled or cancel_record")
+"""Filters to which a cancel is another row each, or a row and its record."""
 _SEQ, _RECORD, _CANCELLED = INDEX["seq"], INDEX["cancel_record"], INDEX["cancelled_seq"]
 
 
@@ -151,12 +155,18 @@ async def drill(
         def all_joined() -> bool:
             return _failed(following) or all(one.joined for one in subscribers)
 
+        def steps() -> int:
+            return sum(one.joined + one.position for one in subscribers)
+
+        def ended() -> bool:
+            return bool(storing.failure) or all(task.done() for task in following) or _failed(following)
+
         try:
             for number in range(restarts):
                 async with Phenix("serve", "--heartbeat", "0.2", environ=environ) as serve:
                     await serve.heard("ready at")
                     if not number:
-                        await until(all_joined, "all subscribers to join", serve)
+                        await until(all_joined, "another subscriber to join", serve, steps=steps)
                         storing.begin()
                     await asyncio.sleep(rng.uniform(0.3, 1.7) * seconds / (restarts + 1))
                     if kill := rng.random() < 0.6:
@@ -169,9 +179,9 @@ async def drill(
                 tell(f"{number + 1} of {restarts} restarts, {sum(len(one.told) for one in subscribers):,} events")
             async with Phenix("serve", "--heartbeat", "0.2", environ=environ) as serve:
                 if not restarts:
-                    await until(all_joined, "all subscribers to join", serve)
+                    await until(all_joined, "another subscriber to join", serve, steps=steps)
                 storing.begin()
-                await until(lambda: bool(storing.failure) or _ended(following), "all streams", serve)
+                await until(ended, "any stream to go on", serve, steps=steps)
                 if storing.failure is not None:
                     raise storing.failure
                 await asyncio.gather(*following)
@@ -180,14 +190,9 @@ async def drill(
                 task.cancel()
             await asyncio.gather(*following, return_exceptions=True)
             await proxy.close()
-    _hold(found, store, subscribers, [bundle, storing.changed], storing.changed_at)
+    _hold(found, store, subscribers, [bundle, storing.changed], storing.changed_at, tell)
     found.seconds = round(time.monotonic() - began, 1)
     return found
-
-
-def _ended(tasks: Sequence[asyncio.Task[None]]) -> bool:
-    """All of them, or one with a failure."""
-    return all(task.done() for task in tasks) or _failed(tasks)
 
 
 def _failed(tasks: Sequence[asyncio.Task[None]]) -> bool:
@@ -196,15 +201,16 @@ def _failed(tasks: Sequence[asyncio.Task[None]]) -> bool:
 
 def _subscriber(rng: random.Random, rules: RandomRules, bundle: Bundle, found: Figures) -> Subscriber:
     while True:
-        where = random_filter(rng, rules, bundle)
+        where = rng.choice(_CANCELS) if rng.random() < 0.1 else random_filter(rng, rules, bundle)
         if isinstance(compile_predicate((("where", where),), bundle), Predicate):
             kind = Grpc if rng.random() < 0.2 else Sse
             return kind(random.Random(rng.random()), where, found)
 
 
 def _hold(
-    found: Figures, store: Path, subscribers: Sequence[Subscriber], bundles: Sequence[Bundle], changed_at: int
-) -> None:
+    found: Figures, store: Path, subscribers: Sequence[Subscriber], bundles: Sequence[Bundle], changed_at: int,
+    tell: Callable[[str], None],
+) -> None:  # fmt: skip
     """Hold what each was told against the store."""
     batches: list[Steps] = []
     with app.open_reader(f"sqlite:{store}") as reader:
@@ -225,10 +231,13 @@ def _hold(
             for step in batch.steps
             if step.seq > begun and (event := watches[batch.version].event(step))
         ]
-        told = Counter(one.told)
+        lost, extra = Counter(expected) - Counter(one.told), Counter(one.told) - Counter(expected)
         found.events += len(one.told)
-        found.lost += (Counter(expected) - told).total()
-        found.extra += (told - Counter(expected)).total()
+        found.lost += lost.total()
+        found.extra += extra.total()
+        if lost or extra:
+            some = f"lost {sorted(lost)[:_SHOWN]}, extra {sorted(extra)[:_SHOWN]}"
+            tell(f"{one}, other rules after {changed_at}: {some}")
         found.disordered += sum(b[0] <= a[0] for a, b in zip(one.told, one.told[1:], strict=False))
         if begun < changed_at:
             found.rules_untold += (changed_at, bundles[1].version) not in one.rules

@@ -139,6 +139,11 @@ class Event:
     row: Row
     record: Row | None = None
 
+    @property
+    def key(self) -> Hashable:
+        """Equal for events of one log that say the same: at a cancel's seq one is told of its print, another of it."""
+        return self.kind, self.seq, self.row[_SEQ], self.record is None
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:

@@ -81,7 +81,7 @@ def _payload(kind: str, seq: int, **content: Any) -> bytes:
 def _text(content: Events, event: Event, asked: Asked) -> bytes:
     """An event's payload; shared by all subscribers that see it the same way."""
     keys = asked.request.fields
-    key = (content.rules.bundle.version, event.kind, event.seq, event.record is None, keys)
+    key = (content.rules.bundle.version, event.key, keys)
     return _made(content, key, lambda: _encode(content, event, keys))
 
 

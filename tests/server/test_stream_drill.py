@@ -30,5 +30,9 @@ def test_a_subscriber_that_forgets_an_event_is_caught(tmp_path: Path, monkeypatc
 
     hold = streams._hold
     monkeypatch.setattr(streams, "_hold", forgetful)
-    found = asyncio.run(streams.drill(tmp_path, clients=12, prints=200, seconds=0.5, restarts=0, seed=5))
-    assert set(found.wrong) == {"lost", "disordered"}
+    said: list[str] = []
+    drill = streams.drill(tmp_path, clients=12, prints=200, seconds=0.5, restarts=0, seed=5, tell=said.append)
+    assert set(asyncio.run(drill).wrong) == {"lost", "disordered"}
+    (told,) = said
+    assert ": lost [(" in told
+    assert told.endswith(", extra []")

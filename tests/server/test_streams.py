@@ -188,6 +188,7 @@ def test_retractions_reach_whom_the_print_matched(store: Store, serve: Serve) ->
     queries = {
         "calls": "where=right=call", "puts": "where=right=put", "cancelled": "where=cancelled",
         "either": "where=cancelled%20or%20cancel_record", "not": "where=not%20cancelled", "all": "includeCancelled=1",
+        "records": "where=cancel_record",
     }  # fmt: skip
     streams = {name: Sse(server.port, f"{query}&snapshot=0") for name, query in queries.items()}
     for stream in streams.values():
@@ -213,6 +214,7 @@ def test_retractions_reach_whom_the_print_matched(store: Store, serve: Serve) ->
         "either": (UPDATED, (one[SEQ], True), True),
         "not": (RETRACTED, (one[SEQ], True), True),
         "all": (RETRACTED, (one[SEQ], True), True),
+        "records": (UPDATED, (record[SEQ], False), None),
     }
     assert other[RIGHT] == "PUT"
     replay = Sse(server.port, "where=right=call&snapshot=0&watermark=0")
@@ -220,6 +222,28 @@ def test_retractions_reach_whom_the_print_matched(store: Store, serve: Serve) ->
     replay.cut()
     shown = [(f.event, f.data["flow"]["cancelled"]) for f in frames if f and f.event != "progress"]
     assert shown == [(UPDATED, False), (RETRACTED, True)]
+
+
+def test_over_grpc_too_a_cancel_is_its_print_to_one_and_its_record_to_another(store: Store, serve: Serve) -> None:
+    (one,) = store.add()
+    server = serve(store.url)
+
+    async def told() -> tuple[list[int], int]:
+        async with Client(server.target) as client:
+            asked = [client.subscribe(where, after_seq=one[SEQ]) for where in ("cancelled", "cancel_record")]
+            streams = [subscription.responses() for subscription in asked]
+            for stream in streams:
+                assert (await anext(stream)).HasField("progress")  # both follow when the cancel is stored
+            record = store.cancel(one)
+            rows = []
+            for stream in streams:
+                while not (response := await anext(stream)).HasField("events"):
+                    pass
+                rows += [event.row.seq for event in response.events.events]
+            return rows, record[SEQ]
+
+    rows, record = asyncio.run(told())
+    assert rows == [one[SEQ], record]
 
 
 def _prints(**values: Any) -> list[list[Any]]:

@@ -46,7 +46,7 @@ def response(content: Content) -> bytes:
 
 
 def _event(content: Events, event: Event) -> bytes:
-    key = ("grpc", content.rules.bundle.version, event.kind, event.seq, event.record is None)
+    key = ("grpc", content.rules.bundle.version, event.key)
     found = content.batch.encoded.get(key)
     if found is None:
         encoder = content.rules.encoder
