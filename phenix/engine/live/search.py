@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -30,6 +31,15 @@ __all__ = ["Search", "Spot", "can_sort"]
 
 _STEP: Final = 4_096
 """Rows looked at first; more at each further step."""
+_SPARSE: Final = 8
+"""One row in so many is few: they are read place by place, more of them as a run."""
+_BEYOND: Final = {
+    (True, False): np.greater_equal,
+    (True, True): np.greater,
+    (False, False): np.less_equal,
+    (False, True): np.less,
+}
+"""How values compare with a bound: whether they lie above it, and strictly."""
 _SHOWN: Final = (c.Not(c.Field("cancel_record", Kind.BOOL, False)), c.Not(c.Field("cancelled", Kind.BOOL, False)))
 
 Key = bool | int | float | str | None
@@ -141,12 +151,13 @@ class Search:
         sign = -1 if descending else 1
         floor = None if after is None or after.key is None else (sign * _number(after.key), sign * after.seq)
         ranks = seqs = np.empty(0, np.int64)
-        for best, block, rows in sorted(self._by_rank(field, sign), key=lambda item: item[0]):
+        for best, first, block, rows in sorted(self._by_rank(field, sign), key=itemgetter(0, 1)):
             full = len(ranks) == limit
-            if full and best > ranks[-1]:
+            tied_later = full and first > seqs[-1]
+            if full and (best > ranks[-1] or (best == ranks[-1] and tied_later)):
                 break
             # Once there is a page, a look at the values leaves fewer rows than most filters do.
-            places = self._places(block, 128 if full else 8)
+            places = self._places(block, 128 if full else _SPARSE)
             if places is not None and not len(places):
                 continue
             where: slice | Array = slice(0, rows) if places is None else places[: places.searchsorted(rows)]
@@ -154,12 +165,19 @@ class Search:
             wanted = column.known
             for bound, ahead in ((ranks[-1] * sign if full else None, False), (floor and floor[0] * sign, True)):
                 if bound is not None:
-                    fits = column.values >= bound if ahead is (sign > 0) else column.values <= bound
+                    compare = _BEYOND[ahead is (sign > 0), tied_later and not ahead]
+                    fits = compare(column.values, bound)
                     wanted = fits if wanted is None else wanted & fits
-            within = np.arange(len(column.values)) if wanted is None else np.flatnonzero(wanted)
-            near = within if isinstance(where, slice) else where[within]
-            hits = self._matching(block, near, rows)
-            values, seq = column.values[within[hits]], block.values["seq"][near[hits]].astype(np.int64)
+            if wanted is None or (isinstance(where, slice) and np.count_nonzero(wanted) * _SPARSE > rows):
+                hits = self._matching(block, where, rows)  # a run of rows is read faster than most of its places
+                within = np.flatnonzero(hits if wanted is None else hits & wanted)
+                near = within if isinstance(where, slice) else where[within]
+            else:
+                within = np.flatnonzero(wanted)
+                near = within if isinstance(where, slice) else where[within]
+                hits = self._matching(block, near, rows)
+                within, near = within[hits], near[hits]
+            values, seq = column.values[within], block.values["seq"][near].astype(np.int64)
             rank, seq = sign * (values if values.dtype.kind == "f" else values.astype(np.int64)), sign * seq
             if floor is not None:
                 beyond = (rank > floor[0]) | (seq > floor[1])
@@ -172,16 +190,20 @@ class Search:
             ranks, seqs = ranks[order], seqs[order]
         return [Spot(sign * seq, sign * rank) for seq, rank in zip(seqs.tolist(), ranks.tolist(), strict=True)]
 
-    def _by_rank(self, field: Field, sign: int) -> Iterator[tuple[float, LiveBlock, int]]:
-        """Blocks in which the field is known somewhere, with the least rank there can be and how many rows count."""
+    def _by_rank(self, field: Field, sign: int) -> Iterator[tuple[float, int, LiveBlock, int]]:
+        """Blocks in which the field is known somewhere, with how many rows count.
+
+        Before them the least rank there can be, and the least seq along the sort.
+        """
         for block, rows in self._rows():
+            first = sign * int(block.values["seq"][0 if sign > 0 else rows - 1])
             held = block.values.get(field.name)
             if block.zones is None or held is None or held.dtype.kind == "b":
-                yield -np.inf, block, rows
+                yield -np.inf, first, block, rows
                 continue
             end = (block.zones.high if sign < 0 else block.zones.low).get(field.name)
             if end is not None:
-                yield sign * end, block, rows
+                yield sign * end, first, block, rows
 
     def _rows(self) -> Iterator[tuple[LiveBlock, int]]:
         for block, rows in self._snapshot.blocks:
@@ -218,7 +240,7 @@ class Search:
                     low += length
                 step = None if step is None else step * 4
 
-    def _places(self, block: LiveBlock, sparse: int = 8) -> Array | None:
+    def _places(self, block: LiveBlock, sparse: int = _SPARSE) -> Array | None:
         return self._hints.places(block, self._snapshot.words.texts["symbol"].words, sparse)
 
     def _matching(self, block: LiveBlock, where: slice | Array, rows: int) -> Mask:
