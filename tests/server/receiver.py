@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -26,10 +27,15 @@ class Sent:
 
 @dataclass
 class Receiver:
-    """Answers ``status`` with ``headers``; enter it to listen."""
+    """Answers ``status`` with ``headers``; enter it to listen.
+
+    With ``tls`` it is a proxy, too: to who connects through it, it is the host they ask for.
+    """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+    hosts: list[str] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -47,6 +53,19 @@ class Receiver:
                 for name, value in {**headers, "content-length": "0"}.items():
                     self.send_header(name, value)
                 self.end_headers()
+
+            def do_CONNECT(self) -> None:
+                assert receiver.tls is not None
+                receiver.hosts.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+                self.connection = receiver.tls.wrap_socket(self.connection, server_side=True)
+                self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+                self.close_connection = False
+
+            def finish(self) -> None:
+                super().finish()
+                self.connection.close()
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

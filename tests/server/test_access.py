@@ -23,6 +23,7 @@ from phenix.client import Client, RequestError
 from phenix.engine.query.request import Refusal
 from phenix.server._pb import catalog_pb2, flow_pb2, rules_pb2, saved_pb2
 from phenix.server.auth import Limits, Role, Token, Tokens, TokensError, new_token, role_of_call, role_of_request
+from tests.server.certificate import self_signed
 from tests.server.conftest import Server, environment, phenix, run
 from tests.server.rows import Store
 
@@ -339,13 +340,7 @@ def test_limits_come_back_with_time() -> None:
 
 
 def test_tls_on_both_ports(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate, key = self_signed(tmp_path, "DNS:localhost", "IP:127.0.0.1")
     store = Store(tmp_path / "flow.sqlite")
     store.add(3)
     server = Server(store.url, environ={"PHENIX_TLS_CERT": str(certificate), "PHENIX_TLS_KEY": str(key)})

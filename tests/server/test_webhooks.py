@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from phenix.server.alerts.addresses import Allowed, RefusedError, check, is_public, parse_allowed
 from phenix.server.alerts.sent import Outcome
 from phenix.server.alerts.webhook import Webhooks, check_secret, check_url, new_secret, sign
+from tests.server import certificate
 from tests.server.receiver import Receiver
 
 HERE = parse_allowed("127.0.0.1")
@@ -204,12 +204,5 @@ def test_words_of_failure_hold_nothing_of_the_url(tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     assert send(f"http://127.0.0.1:{port}/token").problem.startswith("the connection ")
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
-         str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    context = certificate.serving(*certificate.self_signed(tmp_path, "DNS:localhost"))
     assert serving(rude, context).problem == "its certificate is not trusted: self-signed certificate"
