@@ -20,7 +20,8 @@ from phenix import app
 from phenix.config import load
 from phenix.engine.bundle import Bundle
 from phenix.engine.enrich.clock import et_of, utc_of, wall_of
-from phenix.engine.enrich.enricher import Enriched, Enricher, History, Tagger
+from phenix.engine.enrich.enricher import Enriched, Enricher, Tagger
+from phenix.engine.enrich.formulas import Constants
 from phenix.engine.flow import Row
 from phenix.engine.store.base import Gap
 from phenix.engine.tagging import Tagging
@@ -78,7 +79,7 @@ class Enriching:
         self.waits = False
         self.fails = False
 
-    def enrich(self, raws: Sequence[Row]) -> Enriched:
+    def enrich(self, raws: Sequence[Row], beside: Constants | None = None) -> Enriched:
         """Enrich rows in seq order. Raises FailedError."""
         self.waits = not self.may_go_on.is_set()
         assert self.may_go_on.wait(_WAIT_S)
@@ -86,21 +87,14 @@ class Enriching:
         if self.fails:
             self.fails = False
             raise FailedError("told to fail")
-        return self._enricher.enrich(raws)
+        return self._enricher.enrich(raws, beside)
 
     def activate(self, tagger: Tagger) -> None:
         """Take another rule version."""
         self._enricher.activate(tagger)
 
-    def beside(self, tagger: Tagger) -> None:
-        """Rules are not changed here."""
-
-    def catch_up(self, date: int, before_seq: int, history: History | None = None) -> None:
-        """Bring the state of a session date up to a row."""
-        self._enricher.catch_up(date, before_seq, history)
-
     def approach(self, date: int, before_seq: int) -> bool:
-        """Bring it a page nearer."""
+        """Bring the state of a session date a page nearer to a row."""
         return self._enricher.approach(date, before_seq)
 
     def knows(self, date: int) -> bool:

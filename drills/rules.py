@@ -50,7 +50,7 @@ class Figures:
     rows: int = 0
     changes: int = 0
     of_figures: int = 0
-    """Changes for which the state of the session was built anew."""
+    """Changes of constants that the figures are computed with."""
     rate: float = 0.0
     """Rows a second."""
     rows_near: int = 0
@@ -125,6 +125,7 @@ async def drill(
                 await until(lambda: bool(enriched_upto(store)), "the first row", ingest)
                 changer = _Changer(store, random.Random(seed), found, url)
                 await changer.run(changes, tell)
+                poured_at = time.time_ns() // 1_000_000
                 await terminal.play(0.0)
                 if await ingest.done():
                     raise ingest.fail()
@@ -133,7 +134,7 @@ async def drill(
             finally:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
-    _hold(found, store, follower)
+    _hold(found, store, follower, poured_at)
     found.differences = verify(store).total()
     found.seconds = round(time.monotonic() - began, 1)
     return found
@@ -215,7 +216,8 @@ class _Follower:
         self.position = max(self.position, told["watermark"])
 
 
-def _hold(found: Figures, store: Path, follower: _Follower) -> None:
+def _hold(found: Figures, store: Path, follower: _Follower, poured_at: int) -> None:
+    """Hold the rows against the ledger; delays are of those received before the rest was poured out at once."""
     with app.open_reader(f"sqlite:{store}") as reader:
         history = [entry for entry in reader.activations() if entry.seq is not None]
         rows = _rows(reader)
@@ -229,8 +231,9 @@ def _hold(found: Figures, store: Path, follower: _Follower) -> None:
             changed_at = history[at].at or 0
         found.mistagged += row[_VERSION] != history[at].version_id
         is_near = at > 0 and row[_ENRICHED] - changed_at <= _NEAR_MS
-        (near if is_near else elsewhere).append(row[_ENRICHED] - row[_RECEIVED])
-    found.rate = round(len(rows) / max(1, rows[-1][_RECEIVED] - rows[0][_RECEIVED]) * 1000, 1)
+        if row[_RECEIVED] < poured_at:
+            (near if is_near else elsewhere).append(row[_ENRICHED] - row[_RECEIVED])
+    found.rate = round((len(near) + len(elsewhere)) / max(1, poured_at - rows[0][_RECEIVED]) * 1000, 1)
     found.rows_near = len(near)
     found.p99_near, found.worst_near = _high(near)
     found.p99_else, found.worst_else = _high(elsewhere)

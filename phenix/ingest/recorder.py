@@ -12,11 +12,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from phenix.engine.enrich.clock import DAY, et_of
 from phenix.engine.enrich.enricher import Enriched
+from phenix.engine.enrich.formulas import Constants
 from phenix.engine.feed import Feed
 from phenix.engine.flow import ENRICHED, INDEX, Row
 from phenix.engine.spans import Kind, Spans
@@ -51,6 +52,11 @@ class Beside(Protocol):
 
     def wanted(self) -> bool:
         """Whether there is anything to compare with."""
+        ...
+
+    @property
+    def constants(self) -> Constants:
+        """What rows shall be read under, beside the active rules."""
         ...
 
     def stored(self, rows: Sequence[Row], found: Enriched) -> None:
@@ -152,31 +158,15 @@ class Recorder:
         return [(asked, reads.rule_version(asked.version_id)) for asked in waiting]
 
     def prepare(self, asked: Activation, version: RuleVersion | None) -> Prepared | str:
-        """The rules that are asked for, ready to tag rows, or a sentence why they cannot be had.
-
-        Compiled, and where the state of the session depends on them, with that built anew: on another thread while
-        prints go on. Raises StoreError.
-        """
-        rules = self._rulebook.prepare(asked, version)
-        if isinstance(rules, str) or (enricher := self._enricher.beside(rules.tagger)) is None:
-            return rules
-        with self._writer.reads_aside() as reads:
-            if date := reads.current_session():
-                enricher.catch_up(date, reads.watermark() + 1, reads.session_raw)
-        return replace(rules, enricher=enricher)
+        """The rules that are asked for, compiled: on another thread while prints go on. Or why they cannot be had."""
+        return self._rulebook.prepare(asked, version)
 
     def switch(self, asked: Activation, rules: Prepared | str) -> Activation:
         """Tag by other rules from the next row on, or keep those there are and say why. Raises StoreError."""
         if isinstance(rules, str):
             return self._writer.refuse(asked, rules)
-        reads = self._writer.reads
-        if rules.enricher is not None and (date := reads.current_session()):
-            rules.enricher.catch_up(date, reads.watermark() + 1)
         done = self._writer.activate(asked, now_utc())  # before this nothing has changed, after it nothing can fail
-        if rules.enricher is None:
-            self._enricher.activate(rules.tagger)
-        else:
-            self._enricher = rules.enricher
+        self._enricher.activate(rules.tagger)
         self.chips = {**self.chips, **rules.chips}
         self.rule_version = rules.tagger.version
         return done
@@ -284,8 +274,9 @@ class Recorder:
             raise
 
     def _enrich(self, rows: Sequence[Row]) -> None:
+        beside = self._beside if self._beside is not None and self._beside.wanted() else None
         with self._stage("enrich"):
-            enriched = self._enricher.enrich(rows)
+            enriched = self._enricher.enrich(rows, None if beside is None else beside.constants)
         self.unmatched_cancels += enriched.unmatched
         with self._stage("store enriched"):
             self._writer.append_enriched(
@@ -295,9 +286,9 @@ class Recorder:
                 enriched.symbol_stats,
             )
         self.watermark = rows[-1][0]
-        if self._beside is not None and self._beside.wanted():
+        if beside is not None:
             with self._stage("shadow"):
-                self._beside.stored(rows, enriched)
+                beside.stored(rows, enriched)
         for chips, count in Counter(enriched.columns[_CHIPS]).items():
             while chips:
                 self.hits[chips.bit_length() - 1] += count

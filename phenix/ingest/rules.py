@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from phenix.engine.bundle import Bundle
-from phenix.engine.enrich.enricher import Enriched, History, Tagger
+from phenix.engine.enrich.enricher import Enriched, Tagger
+from phenix.engine.enrich.formulas import Constants
 from phenix.engine.flow import Row
 from phenix.engine.lifecycle import bundle_of
 from phenix.engine.store.versions import Activation, RuleVersion
@@ -23,41 +24,29 @@ _KEPT: Final = 8
 class Enriching(Protocol):
     """The part of the enricher a recorder needs."""
 
-    def enrich(self, raws: Sequence[Row]) -> Enriched:
-        """Enrich rows in seq order."""
+    def enrich(self, raws: Sequence[Row], beside: Constants | None = None) -> Enriched:
+        """Enrich rows in seq order, and read them under other constants, too."""
         ...
 
     def activate(self, tagger: Tagger) -> None:
         """Take another rule version from the next row on."""
         ...
 
-    def beside(self, tagger: Tagger) -> Enriching | None:
-        """Another one, where this one's state is no good for a rule version."""
-        ...
-
-    def catch_up(self, date: int, before_seq: int, history: History | None = None) -> None:
-        """Bring the state of a session date up to a row."""
-        ...
-
     def approach(self, date: int, before_seq: int) -> bool:
-        """Bring it a page nearer; whether it is there."""
+        """Bring the state of a session date a page nearer to a row; whether it is there."""
         ...
 
     def knows(self, date: int) -> bool:
-        """Whether the state of a session date is there."""
+        """Whether it is there."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A rule version compiled; ``chips`` are the ids of what it tags, by bit.
-
-    ``enricher`` is one with its own state, where that of the one at work is no good for it.
-    """
+    """A rule version compiled; ``chips`` are the ids of what it tags, by bit."""
 
     tagger: Tagger
     chips: Mapping[int, str]
-    enricher: Enriching | None = None
 
     @classmethod
     def of(cls, bundle: Bundle) -> Prepared:

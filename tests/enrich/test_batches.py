@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from phenix.engine.bundle import load_bundle
 from phenix.engine.enrich.clock import DAY, day_of_date
 from phenix.engine.enrich.contracts import Contracts, Print, Prints
 from phenix.engine.enrich.enricher import Enricher
-from phenix.engine.enrich.formulas import SIDES
+from phenix.engine.enrich.formulas import ASK, SIDES, Constants
 from phenix.engine.enrich.histogram import Histogram
+from phenix.engine.enrich.repeats import Reading
 from phenix.engine.flow import RAW
 from phenix.engine.tagging import Tagging
 from phenix.engine.targets.arrays import Column
@@ -154,23 +156,26 @@ def test_a_print_is_taken_back_from_any_place_of_a_long_day(
     price[[0, 65_535, 65_536, rows - 1]] = 5_000  # the edges of what is kept together
     numbers = np.zeros(rows, np.int64)
     numbers[1::5] = 1
-    sides = Column(np.zeros(rows, np.uint8), None, SIDES)
-    moods, oi = np.zeros(rows, np.uint8), Column(np.zeros(rows, np.int64))
+    asks = Column(np.full(rows, ASK, np.uint8), None, SIDES)
+    leans, oi = np.zeros(rows, np.int8), Column(np.zeros(rows, np.int64))
+    above, spread = np.full(rows, 100), np.full(rows, 1_000)
+    readings = [
+        Reading(Constants(floor, Fraction(1, 10), packages_are_neutral=True), above >= floor) for floor in (100, 101)
+    ]
     ones, exchange = np.ones(rows, np.int64), np.full(rows, 5)
     opened = day_of_date(20260105) * DAY
-    contracts.enter(numbers, Prints(seq, opened + 100 * seq, price, ones, exchange, sides, moods, oi))
+    prints = Prints(seq, opened + 100 * seq, price, ones, exchange, asks, above, spread, leans, oi)
+    contracts.enter(numbers, prints, readings)
     taken = [contracts.take_back(0, 5_000, 1, 5) for _ in range(4)]
     assert [print_ and print_.seq for print_ in taken] == [599_999, 65_535, 0, None]
     assert contracts.take_back(1, 5_000, 1, 5) == Print(65_536, opened + 6_553_600, 1, 0)
     assert contracts.take_back(1, 5_000, 1, 5) is None
     assert contracts.take_back(2, 5_000, 1, 5) is None
     assert contracts.volume[:3].tolist() == [480_000 - 3, 120_000 - 1, 0]
-    late = Prints(*(column[:1] for column in Prints(
-        seq, opened + 100 * seq + 100_000, price, ones, exchange, sides, moods, oi)))  # fmt: skip
-    repeats = contracts.enter(numbers[:1], late)[1]
-    assert repeats.values.tolist() == [
-        801
-    ]  # of the first 1,001 every fifth is another's, one was taken back, and it counts
+    late = prints._replace(ts=prints.ts + 100_000).part(slice(1))
+    repeats = contracts.enter(numbers[:1], late, [reading.part(slice(1)) for reading in readings])[1]
+    # Of the first 1,001 every fifth is another's, one was taken back, and it counts; all are AA, or none.
+    assert [found.values.tolist() for found in repeats] == [[801], [801]]
 
 
 def test_most_of_a_long_day_is_not_in_memory() -> None:
@@ -178,13 +183,14 @@ def test_most_of_a_long_day_is_not_in_memory() -> None:
     contracts.add(("SPY", 20260116, 500_0000, "CALL"), 0, 0, False)
     rows, opened = 50_000, day_of_date(20260105) * DAY
     zeros, ones = np.zeros(rows, np.int64), np.ones(rows, np.int64)
-    sides = Column(zeros, zeros != 0, SIDES)
+    unknown, leans = Column(zeros, zeros != 0, SIDES), np.zeros(rows, np.int8)
     tracemalloc.start()
     try:
         for start in range(0, 40 * rows, rows):
             seq = start + np.arange(rows)
-            contracts.enter(zeros, Prints(seq, opened + seq, ones, ones, ones, sides, zeros, Column(zeros)))
+            prints = Prints(seq, opened + seq, ones, ones, ones, unknown, zeros, zeros, leans, Column(zeros))
+            contracts.enter(zeros, prints, [])
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert held < 20_000_000  # of 2,000,000 prints; whole they would be 68,000,000 bytes
+    assert held < 20_000_000  # of 2,000,000 prints; whole they would be 84,000,000 bytes

@@ -9,9 +9,10 @@ import pytest
 
 from phenix.engine.blocks import Block
 from phenix.engine.enrich.day import ContractStats, SymbolStats
+from phenix.engine.enrich.enricher import Enricher
 from phenix.engine.flow import ENRICHED
 from phenix.engine.targets.arrays import Column
-from tests.enrich.prints import Rules, enrich, enricher, et, raw
+from tests.enrich.prints import CALENDAR, Rules, enrich, enricher, et, raw
 
 DAY = 20260105
 T = et(DAY, "11:00")
@@ -301,6 +302,23 @@ def test_a_new_rule_version_rules_every_figure_from_its_first_row() -> None:
     after = running.enrich(rows[2:]).rows
     assert after == enricher(rows, Rules("v2", aa_floor=200)).enrich(rows[2:]).rows
     assert [(row[3], row[8], row[-2]) for row in before + after] == [("AA", 1, "v1"), ("AA", 2, "v1"), ("ASK", 3, "v2")]
+
+
+def test_other_rules_read_nothing_again() -> None:
+    asked: list[tuple[int, int, int]] = []
+
+    def history(*what: int) -> list[Any]:
+        asked.append(what)
+        return []
+
+    rows = [raw(n, T, price=2_1100, condition=130) for n in range(1, 5)]
+    running = Enricher(CALENDAR, Rules(), history, lambda: 0)
+    for row, rules in zip(
+        rows, (Rules(), Rules("v2", 200), Rules("v3", 200, packages_are_neutral=False)), strict=False
+    ):
+        running.activate(rules)
+        running.enrich([row])
+    assert asked == [(DAY, 1, -1)]
 
 
 def test_a_row_without_a_seq_is_a_mistake() -> None:

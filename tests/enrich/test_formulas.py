@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from phenix.engine.blocks import cells_of
 from phenix.engine.enrich.formulas import (
     SIDES,
+    Constants,
     aggressiveness,
+    beyond,
     dte,
     opening,
     otm_pct,
@@ -22,6 +24,7 @@ from phenix.engine.enrich.formulas import (
     sentiment,
     side,
     spot_mid,
+    touched,
     trade_id,
     value_bucket,
     vol_oi_ratio,
@@ -42,6 +45,13 @@ def maybe(value: int | None) -> Column:
 
 def sided(side: str | None) -> Column:
     return Column(np.array([SIDES.code(side or "AA")], np.uint8), np.array([side is not None]), SIDES)
+
+
+def side_of(price: int, bid: int | None, ask: int | None, aa_floor: int, aa_spread: Fraction) -> Any:
+    """The side of one print."""
+    quote, constants = (maybe(bid), maybe(ask)), Constants(aa_floor, aa_spread, packages_are_neutral=True)
+    above, spread = ints(price) - quote[1].values, quote[1].values - quote[0].values
+    return one(side, touched(ints(price), *quote), beyond(above, spread, constants))
 
 
 def one(formula: Callable[..., Column], *values: Any) -> Any:
@@ -76,7 +86,7 @@ def one(formula: Callable[..., Column], *values: Any) -> Any:
     ],
 )
 def test_side(price: int, bid: int | None, ask: int | None, expected: str | None) -> None:
-    assert one(side, ints(price), maybe(bid), maybe(ask), 100, TENTH) == expected
+    assert side_of(price, bid, ask, 100, TENTH) == expected
 
 
 @pytest.mark.parametrize(
@@ -92,7 +102,7 @@ def test_side(price: int, bid: int | None, ask: int | None, expected: str | None
     ],
 )
 def test_side_takes_any_constants(price: int, aa_floor: int, aa_spread: Fraction, expected: str) -> None:
-    assert one(side, ints(price), maybe(2_0000), maybe(2_1000), aa_floor, aa_spread) == expected
+    assert side_of(price, 2_0000, 2_1000, aa_floor, aa_spread) == expected
 
 
 @pytest.mark.parametrize(

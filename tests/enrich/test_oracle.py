@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phenix.engine.blocks import cells_of
+from phenix.engine.enrich.formulas import Constants
 from tests.enrich import oracle
 from tests.enrich.prints import NAMES, Rules, enricher, et, raw
 
@@ -99,10 +102,8 @@ def test_equals_the_obvious_computation(
     agree(rows_of(drawn), splits, constants)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_crowded_morning_equals_the_obvious_computation(seed: int) -> None:
+def crowded(rng: random.Random) -> list[tuple[Any, ...]]:
     """One symbol, few prices, every fifth row a cancel of a recent print: what chance alone rarely brings together."""
-    rng = random.Random(seed)
     rows: list[tuple[Any, ...]] = []
     for seq in range(1, 121):
         at = et(20260817, "09:30") + seq * 2_000 * rng.randrange(1, 8) - rng.choice((0, 0, 0, 90_000))
@@ -111,8 +112,55 @@ def test_a_crowded_morning_equals_the_obvious_computation(seed: int) -> None:
             of = rng.choice(rows[-12:])
             values = {"price": of[11], "size": of[12], "condition": 40}
         rows.append(raw(seq, at, right="CALL", oi=rng.choice((None, 3)), **values))
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_crowded_morning_equals_the_obvious_computation(seed: int) -> None:
+    rng = random.Random(seed)
+    rows = crowded(rng)
     splits = [(rng.randrange(1, 30), rng.random() < 0.5) for _ in range(5)]
     agree(rows, splits, (100, True))
+
+
+RULES = [(100, True), (500, False), (1_000, True)]
+"""The least distance above the ask for AA, and whether packages are neutral."""
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(prints, min_size=1, max_size=45),
+    st.lists(st.tuples(st.integers(1, 12), st.sampled_from(RULES), st.sampled_from([None, *RULES])), max_size=12),
+)
+def test_one_state_serves_whatever_rules_are_active_and_beside(drawn: list[dict[str, Any]], turns: list[Any]) -> None:
+    alternate(rows_of(drawn), turns)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_state_serves_any_rules_on_a_crowded_morning(seed: int) -> None:
+    rng = random.Random(seed)
+    turns = [(rng.randrange(1, 20), rng.choice(RULES), rng.choice([None, *RULES])) for _ in range(12)]
+    alternate(crowded(rng), turns)
+
+
+def alternate(rows: list[tuple[Any, ...]], turns: list[Any]) -> None:
+    """Enrich in batches, each under rules and beside others, and compare with the oracle under either."""
+    expected = {rules: oracle.enrich(rows, Decimal(rules[0]) / 10_000, Decimal("0.1"), rules[1])[0] for rules in RULES}
+    running, at = enricher(rows), 0
+    for length, active, beside in [*turns, (len(rows), RULES[0], RULES[1])]:
+        upto = min(at + length, len(rows))
+        running.activate(Rules("v1", *active))
+        result = running.enrich(rows[at:upto], beside and Constants.of(Rules("v2", *beside)))
+        assert [untagged(row) for row in result.rows] == expected[active][at:upto]
+        assert (result.beside is None) == (at == upto or beside in (None, active))
+        if result.beside:
+            columns = [cells_of(result.beside.stored(name)) for name in NAMES]
+            assert [untagged(row) for row in zip(*columns, strict=True)] == expected[beside][at:upto]
+        at = upto
+
+
+def untagged(row: Sequence[Any]) -> dict[str, Any]:
+    return {name: value for name, value in zip(NAMES, row, strict=True) if name not in TAGGED}
 
 
 def agree(rows: list[tuple[Any, ...]], splits: list[tuple[int, bool]], constants: tuple[int, bool]) -> None:
@@ -136,7 +184,7 @@ def agree(rows: list[tuple[Any, ...]], splits: list[tuple[int, bool]], constants
         rest = rest[length:]
 
     for got, want in zip(found, expected, strict=True):
-        assert {k: v for k, v in zip(NAMES, got, strict=True) if k not in TAGGED} == want
+        assert untagged(got) == want
     assert dict(cancels) == expected_cancels
     assert len(cancels) == len(expected_cancels)
     assert unmatched == sum(line["cancel_record"] for line in expected) - len(cancels)

@@ -12,7 +12,7 @@ import pytest
 from drills._stores import stored_rows, verify
 from phenix import app
 from phenix.engine.enrich.calendar import Calendar
-from phenix.engine.enrich.enricher import Enricher, History
+from phenix.engine.enrich.enricher import Enricher
 from phenix.engine.store.base import Batch, Writer
 from phenix.ingest.figures import Figures
 from phenix.ingest.metrics import exposition
@@ -35,8 +35,8 @@ class Late(Enricher):
         self._reads = writer.reads
         self._upto = writer.reads.raw_watermark() + more
 
-    def approach(self, date: int, before_seq: int, history: History | None = None) -> bool:
-        return self._reads.raw_watermark() >= self._upto and super().approach(date, before_seq, history)
+    def approach(self, date: int, before_seq: int) -> bool:
+        return self._reads.raw_watermark() >= self._upto and super().approach(date, before_seq)
 
 
 def late(writer: Writer, more: int) -> Recorder:

@@ -52,6 +52,7 @@ EDITS = {
     ),
     "the score": (("0.35 * value_pctile", "0.30 * value_pctile"),),
     "what makes a fill AA": (("aa_floor: money = $0.01", "aa_floor: money = $0.05"),),
+    "what packages say": (("packages_are_neutral: bool = true", "packages_are_neutral: bool = false"),),
 }
 """How candidates differ from the packaged rules, in texts of these."""
 
@@ -259,7 +260,7 @@ def test_counts_are_those_of_two_full_evaluations_whatever_dies(tmp_path: Path, 
     moved = {id_ for _, counts in counted(store).values() for id_, chip in counts.chips.items() if chip.symbols}
     assert moved >= {
         "thresholds": {"whales", "blocks"}, "new chips and a lost one": {"tardy"}, "other bits": {"tardy"},
-        "the score": set(), "what makes a fill AA": {"aa", "ask"},
+        "the score": set(), "what makes a fill AA": {"aa", "ask"}, "what packages say": {"bullflow"},
     }[edit]  # fmt: skip
 
 
@@ -276,8 +277,11 @@ def test_a_real_session_is_counted_as_two_full_evaluations_count_it(
     agree(store, raws, active, other)
 
 
-def test_a_candidate_named_in_the_middle_is_compared_from_the_beginning_of_the_session(tmp_path: Path) -> None:
-    active, other, raws = packaged(), candidate_of("thresholds"), morning(3_000, 6)
+@pytest.mark.parametrize("edit", ["thresholds", "what makes a fill AA"])
+def test_a_candidate_named_in_the_middle_is_compared_from_the_beginning_of_the_session(
+    tmp_path: Path, edit: str
+) -> None:
+    active, other, raws = packaged(), candidate_of(edit), morning(3_000, 6)
     store = new_store(tmp_path, active, other)
     with open_writer(store) as writer:
         taking = recorder(writer, active, other)
@@ -351,8 +355,9 @@ def test_a_candidate_that_cannot_be_used_is_left_alone(tmp_path: Path, caplog: p
     assert told.startswith("rule version broken cannot be used: the stored rule version does not match its checksum")
 
 
-def test_a_candidate_taken_back_is_compared_no_more(tmp_path: Path) -> None:
-    active, other, raws = packaged(), candidate_of("thresholds"), morning(600, 10)
+@pytest.mark.parametrize("edit", ["thresholds", "what makes a fill AA"])
+def test_a_candidate_taken_back_is_compared_no_more(tmp_path: Path, edit: str) -> None:
+    active, other, raws = packaged(), candidate_of(edit), morning(600, 10)
     store = new_store(tmp_path, active, other)
     set_candidate(store, other.version)
     with open_writer(store) as writer:

@@ -1,13 +1,11 @@
-"""The contracts of one session date: volume, event times by side, and the prints a cancel may take back.
+"""The contracts of one session date: volume, repeats, and the prints a cancel may take back.
 
-Contracts have numbers, and what is known of each stands at its number in arrays. Of a print four bytes stay in memory,
-its time for the repeats: a print may come hours late. The rest of it is in :mod:`phenix.engine.enrich.past`.
+Contracts have numbers, and what is known of each stands at its number in arrays. What of a print is not needed for the
+repeats is in :mod:`phenix.engine.enrich.past`.
 """
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -16,15 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phenix.engine.enrich.clock import DAY, day_of_date
-from phenix.engine.enrich.formulas import SIDES, Ints
+from phenix.engine.enrich.formulas import Ints
 from phenix.engine.enrich.past import NONE, Past
+from phenix.engine.enrich.repeats import Reading, Repeats
 from phenix.engine.enrich.runs import Runs
 from phenix.engine.targets.arrays import Column
 
-__all__ = ["REPEAT_MS", "Contract", "Contracts", "Print", "Prints"]
-
-REPEAT_MS: Final = 180_000
-"""Length of the repeat window; both ends count."""
+__all__ = ["Contract", "Contracts", "Print", "Prints"]
 
 _BEFORE_MS: Final = 20 * 86_400_000
 """No print of a session date is so much older than the date: times count from there, in 32 bits."""
@@ -34,23 +30,25 @@ Contract = tuple[str, int, int, str]
 
 
 class Prints(NamedTuple):
-    """Prints of some rows by column, in seq order; a price or a size fits 32 bits."""
+    """Prints of some rows by column, in seq order; a price or a size fits 32 bits.
+
+    ``lean`` is the count of a minute that a print adds to, of :mod:`phenix.engine.enrich.minutes`.
+    """
 
     seq: Ints
     ts: Ints
     price: Ints
     size: Ints
     exchange: Ints
-    side: Column
-    sentiment: NDArray[np.uint8]
+    touch: Column
+    above: Ints
+    spread: Ints
+    lean: NDArray[np.int8]
     oi: Column
 
     def part(self, rows: slice) -> Prints:
         """Some of the rows."""
-        return Prints(
-            self.seq[rows], self.ts[rows], self.price[rows], self.size[rows], self.exchange[rows], self.side[rows],
-            self.sentiment[rows], self.oi[rows],
-        )  # fmt: skip
+        return Prints._make(column[rows] for column in self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class Print:
     seq: int
     ts: int
     size: int
-    sentiment: int
+    lean: int
 
 
 class Contracts:
@@ -78,7 +76,7 @@ class Contracts:
         self.oi = np.zeros(0, np.int64)
         self.oi_known = np.zeros(0, np.bool_)
         self._last = np.zeros(0, np.int32)
-        self._times: list[array[int] | None] = []
+        self._repeats = Repeats()
         self._past = Past()
 
     def __contains__(self, contract: Contract) -> bool:
@@ -92,7 +90,6 @@ class Contracts:
         """Give a contract its number."""
         number = self._numbers[contract] = len(self.keys)
         self.keys.append(contract)
-        self._times += [None] * len(SIDES)
         if number == len(self.volume):
             for name in ("symbol", "expiration_day", "monthly", "volume", "last_ts", "oi", "oi_known", "_last"):
                 old = getattr(self, name)
@@ -105,8 +102,8 @@ class Contracts:
         self._last[number] = NONE
         return number
 
-    def enter(self, numbers: Ints, prints: Prints) -> tuple[Ints, Column]:
-        """Enter prints; each row's day volume and its repeats (prints of its side in the window up to its time)."""
+    def enter(self, numbers: Ints, prints: Prints, readings: Sequence[Reading]) -> tuple[Ints, list[Column]]:
+        """Enter prints; each row's day volume, and by each reading its repeats."""
         runs = Runs(numbers)
         ids = numbers[runs.firsts]
         volumes = runs.totals(prints.size, self.volume[ids])
@@ -115,13 +112,14 @@ class Contracts:
         self.oi[numbers] = prints.oi.values  # of a contract's rows the last one stays
         self.oi_known[numbers] = True if prints.oi.known is None else prints.oi.known
         self._remember(ids, runs, prints)
-        return volumes, self._repeats(numbers, prints.side, prints.ts - self._origin)
+        times = prints.ts - self._origin
+        return volumes, self._repeats.enter(numbers, prints.touch, times, prints.above, prints.spread, readings)
 
     def _remember(self, ids: Ints, runs: Runs, prints: Prints) -> None:
         rows = len(prints.seq)
-        sides = prints.side.values.astype(np.int8)
-        if prints.side.known is not None:
-            sides[~prints.side.known] = NONE
+        touch = prints.touch.values.astype(np.int8)
+        if prints.touch.known is not None:
+            touch[~prints.touch.known] = NONE
         before, placed = np.empty(rows, np.int64), self._past.entries
         before[1:] = runs.order[:-1] + placed
         before[runs.starts] = self._last[ids]
@@ -129,31 +127,9 @@ class Contracts:
         self._last[ids] = runs.order[ends] + placed
         self._past.append({
             "seq": prints.seq, "ts": prints.ts, "price": prints.price, "size": prints.size,
-            "exchange": prints.exchange, "before": runs.in_rows(before), "sentiment": prints.sentiment, "side": sides,
+            "exchange": prints.exchange, "before": runs.in_rows(before), "above": prints.above, "spread": prints.spread,
+            "lean": prints.lean, "touch": touch,
         })  # fmt: skip
-
-    def _repeats(self, numbers: Ints, side: Column, ts: Ints) -> Column:
-        lines = numbers * len(SIDES) + side.values
-        times = ts
-        if side.known is not None:
-            lines, times = lines[side.known], ts[side.known]
-        found = []
-        for which, at in zip(lines.tolist(), times.tolist(), strict=True):
-            line = self._times[which]
-            if line is None:
-                self._times[which] = array("I", (at,))
-                found.append(1)
-            elif at >= line[-1]:
-                line.append(at)
-                found.append(len(line) - bisect_left(line, at - REPEAT_MS))
-            else:
-                insort(line, at)
-                found.append(bisect_right(line, at) - bisect_left(line, at - REPEAT_MS))
-        if side.known is None:
-            return Column(np.array(found, np.int64))
-        repeats = np.zeros(len(ts), np.int64)
-        repeats[side.known] = found
-        return Column(repeats, side.known)
 
     def take_back(self, number: int, price: int, size: int, exchange: int) -> Print | None:
         """Remove the latest print of that price, size and exchange; None when there is none left."""
@@ -167,11 +143,6 @@ class Contracts:
             return None
         self._past.spend(place)
         self.volume[number] -= size
-        if entry.side != NONE:
-            which = number * len(SIDES) + entry.side
-            line = self._times[which]
-            assert line is not None
-            del line[bisect_left(line, entry.ts - self._origin)]
-            if not line:
-                self._times[which] = None
-        return Print(entry.seq, entry.ts, size, entry.sentiment)
+        if entry.touch != NONE:
+            self._repeats.remove(number, entry.touch, entry.ts - self._origin, entry.above, entry.spread)
+        return Print(entry.seq, entry.ts, size, entry.lean)

@@ -75,9 +75,9 @@ def contract_stats(day: SessionDay, numbers: list[int], now: int) -> Iterator[Co
         yield ContractStats(symbol, *contracts.keys[number], day.date, volume, interest, at, now)
 
 
-def symbol_stats(minute: Minute, now: int) -> SymbolStats:
-    """The line of a minute."""
+def symbol_stats(minute: Minute, now: int, *, packages_are_neutral: bool) -> SymbolStats:
+    """The line of a minute under some rules."""
     return SymbolStats(
         minute.symbol.symbol, wall_of(minute.minute * MINUTE), minute.volume, minute.baseline, minute.open_baseline,
-        minute.bullish_ratio(), now,
+        minute.bullish_ratio(packages_are_neutral=packages_are_neutral), now,
     )  # fmt: skip

@@ -4,6 +4,8 @@ A row's figures depend on the raw rows of its session date with smaller or equal
 constants of the active rule version, on nothing else. The state of a session date is built from
 ``history`` when its first row comes and again when a row comes twice (a batch that was not written), so
 a restarted enricher, or one fed the same rows in other batches, yields the same rows.
+
+The state is the same under any rules: rows are read under the constants of those that are active, and of others beside.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -20,14 +21,17 @@ import numpy as np
 from phenix.engine.blocks import Block, cells_of
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.enrich.clock import MINUTE, day_of_date
-from phenix.engine.enrich.conditions import Condition, condition
+from phenix.engine.enrich.conditions import condition
 from phenix.engine.enrich.contracts import Contract, Prints
 from phenix.engine.enrich.day import ContractStats, SessionDay, SymbolStats, contract_stats, symbol_stats
 from phenix.engine.enrich.figures import Changes, Figures
 from phenix.engine.enrich.formulas import (
     NEUTRAL,
+    Constants,
     Ints,
+    Rules,
     aggressiveness,
+    beyond,
     dte,
     opening,
     otm_pct,
@@ -35,9 +39,11 @@ from phenix.engine.enrich.formulas import (
     sentiment,
     side,
     side_confidence,
+    touched,
     vol_oi_ratio,
 )
-from phenix.engine.enrich.minutes import enter
+from phenix.engine.enrich.minutes import enter, leans
+from phenix.engine.enrich.repeats import Reading
 from phenix.engine.flow import ENRICHED, INDEX, Row
 from phenix.engine.targets.arrays import Column, Mask, Words
 
@@ -55,17 +61,11 @@ _CONTRACT: Final = slice(INDEX["root"], INDEX["right"] + 1)
 History = Callable[[int, int, int], Iterable[Row]]
 
 
-class Tagger(Protocol):
+class Tagger(Rules, Protocol):
     """The active rule version: constants the formulas take from it, and the chips and score it adds."""
 
     @property
     def version(self) -> str: ...
-    @property
-    def aa_floor(self) -> int: ...
-    @property
-    def aa_spread(self) -> Fraction: ...
-    @property
-    def packages_are_neutral(self) -> bool: ...
     def tag(self, block: Block) -> Mapping[str, Column]:
         """Score, quality, missing metrics and chips of rows; cancel records and compressions have no chips."""
 
@@ -74,8 +74,8 @@ class Tagger(Protocol):
 class Enriched:
     """One batch: enriched values in the order of the raw rows, and what else it changed.
 
-    ``columns`` are lists in the order of :data:`phenix.engine.flow.ENRICHED`, ``block`` the whole rows as arrays, and
-    ``tag_ns`` how long the tagger took, nanoseconds.
+    ``columns`` are lists in the order of :data:`phenix.engine.flow.ENRICHED`, ``block`` the whole rows as arrays,
+    ``tag_ns`` how long the tagger took, nanoseconds, and ``beside`` the rows as arrays under other constants, untagged.
     ``cancels`` are (seq of the original, seq of the cancel record); the original may be of this batch,
     and its own row does not know yet. ``unmatched`` counts cancel records without an original.
     """
@@ -87,6 +87,7 @@ class Enriched:
     symbol_stats: list[SymbolStats]
     block: Block = field(compare=False, default_factory=lambda: Block({}, 0))
     tag_ns: int = field(compare=False, default=0)
+    beside: Block | None = field(compare=False, default=None)
 
     @property
     def rows(self) -> list[tuple[Any, ...]]:
@@ -117,94 +118,86 @@ class Enricher:
         self._page = page
         self._days: dict[int, SessionDay] = {}
         self._unfinished: dict[int, SessionDay] = {}
-        self._constants: tuple[int, Fraction, bool] | None = None
         self.activate(tagger)
 
     def activate(self, tagger: Tagger) -> None:
-        """Take another rule version: from the next row on, every figure is computed with its constants.
-
-        Where these are other ones, the state of the session is built from history again.
-        """
-        constants = _constants(tagger)
-        if constants != self._constants:
-            self._constants = constants
-            self._meanings: dict[int, _Meaning] = {}
-            self._days.clear()
-            self._unfinished.clear()
+        """Take another rule version: from the next row on, every figure is computed with its constants."""
         self._tagger = tagger
-
-    def beside(self, tagger: Tagger) -> Enricher | None:
-        """An enricher for another rule version, made where its constants are other ones: :meth:`catch_up`, and change
-        to it; None where this one can :meth:`activate` it as it is.
-        """
-        if _constants(tagger) == self._constants:
-            return None
-        return Enricher(self._calendar, tagger, self._history, self._clock, page=self._page)
+        self._constants = Constants.of(tagger)
 
     def knows(self, date: int) -> bool:
         """Whether the state of a session date is there: rows of it are enriched at once."""
         return date in self._days
 
-    def catch_up(self, date: int, before_seq: int, history: History | None = None) -> None:
-        """Bring the state of a session date up to a row, from where it is; ``history`` in place of its own."""
-        while not self.approach(date, before_seq, history):
-            pass
+    def approach(self, date: int, before_seq: int) -> bool:
+        """Bring the state of a session date up to a row, from where it is, by a page; True once it is there.
 
-    def approach(self, date: int, before_seq: int, history: History | None = None) -> bool:
-        """A page of :meth:`catch_up`; True once the state is there. Until then nothing is enriched with it."""
+        Until then nothing is enriched with it.
+        """
         day = self._unfinished.pop(date, None) or self._days.pop(date, None) or SessionDay(date)
-        page = list(islice((history or self._history)(date, before_seq, day.last_seq), self._page))
+        page = list(islice(self._history(date, before_seq, day.last_seq), self._page))
         if page:
-            self._advance(day, self._read(page), slice(0, len(page)), Figures(len(page)), Changes())
+            batch = self._read(page, (self._constants,))
+            self._advance(day, batch, slice(0, len(page)), Figures(len(page), 1), Changes())
         there = len(page) < self._page
         (self._days if there else self._unfinished)[date] = day
         return there
 
-    def enrich(self, raws: Sequence[Row]) -> Enriched:
-        """Enrich rows in seq order; a row seen before is computed afresh from history."""
+    def enrich(self, raws: Sequence[Row], beside: Constants | None = None) -> Enriched:
+        """Enrich rows in seq order; a row seen before is computed afresh from history.
+
+        With other constants ``beside``, the rows are read under these, too.
+        """
         now = self._clock()
         if not raws:
             return Enriched(tuple([] for _ in ENRICHED), [], 0, [], [])
-        block, changed, took = self._computed(self._read(raws), now)
+        others = () if beside is None or beside == self._constants else (beside,)
+        batch = self._read(raws, (self._constants, *others))
+        (columns, *more), changed = self._computed(batch, now)
+        began = time.perf_counter_ns()
+        tags = self._tagger.tag(batch.block.with_columns(columns))
+        took = time.perf_counter_ns() - began
+        block = batch.block.with_columns(columns | dict(tags))
+        neutral = self._constants.packages_are_neutral
         return Enriched(
             tuple(cells_of(block.stored(field.name)) for field in ENRICHED),
             changed.cancels,
             changed.unmatched,
             [line for day, numbers in changed.contracts.items() for line in contract_stats(day, [*numbers], now)],
-            [symbol_stats(minute, now) for minute in changed.minutes],
+            [symbol_stats(minute, now, packages_are_neutral=neutral) for minute in changed.minutes],
             block,
             took,
+            batch.block.with_columns(more[0]) if more else None,
         )
 
     def evaluate(self, raws: Sequence[Row], block: Block) -> Block:
-        """As :meth:`enrich`, of rows whose raw part is in ``block``: the whole rows as arrays, and nothing besides."""
-        return self._computed(self._read(raws, block), self._clock())[0]
+        """The whole rows as arrays, untagged, of rows whose raw part is in ``block``."""
+        (columns,), _ = self._computed(self._read(raws, (self._constants,), block), self._clock())
+        return block.with_columns(columns)
 
-    def _computed(self, batch: _Rows, now: int) -> tuple[Block, Changes, int]:
-        """Rows as arrays, what else they changed, and how long the tagger took, nanoseconds."""
+    def _computed(self, batch: _Rows, now: int) -> tuple[list[dict[str, Column]], Changes]:
+        """The enriched columns, untagged, by each reading of the rows, and what else these changed."""
         raws, changed = batch.raws, Changes()
-        figures = Figures(len(raws))
+        figures = Figures(len(raws), len(batch.readings))
         for rows in _stretches(batch.block):
             day = self._day(raws[rows.start][_DATE], raws[rows.start][_SEQ])
             self._advance(day, batch, rows, figures, changed)
         columns = self._columns(batch, figures, now)
-        began = time.perf_counter_ns()
-        tags = self._tagger.tag(batch.block.with_columns(columns))
-        took = time.perf_counter_ns() - began
-        return batch.block.with_columns(columns | dict(tags)), changed, took
+        return [columns | _read_columns(batch, figures, at) for at in range(len(batch.readings))], changed
 
     def _day(self, date: int, seq: int) -> SessionDay:
         """The state of a session date just before a row."""
         day = self._days.pop(date, None)
         if day is None or seq <= day.last_seq:
-            self.catch_up(date, seq)
+            while not self.approach(date, seq):
+                pass
             day = self._days.pop(date)
         self._days[date] = day  # the latest used last
         if len(self._days) > _DAYS_KEPT:
             del self._days[next(iter(self._days))]
         return day
 
-    def _read(self, raws: Sequence[Row], block: Block | None = None) -> _Rows:
+    def _read(self, raws: Sequence[Row], constants: Sequence[Constants], block: Block | None = None) -> _Rows:
         """What the figures need of raw rows by column, with all that needs no state."""
         if block is None:
             cells = list(zip(*raws, strict=True))
@@ -213,31 +206,27 @@ class Enricher:
             block, contracts = Block.of_cells(cells), list(zip(*cells[_CONTRACT], strict=True))
         else:
             contracts = [tuple(row[_CONTRACT]) for row in raws]
-        tagger = self._tagger
         codes, which = np.unique(block.stored("condition").values, return_inverse=True)
-        meanings = [self._meanings.get(code) or self._meaning(code) for code in codes.tolist()]
+        meanings = [condition(code) for code in codes.tolist()]
 
         def of(answers: Iterable[bool]) -> Mask:
             return np.fromiter(answers, np.bool_, len(meanings))[which]
 
-        price, size = block.stored("price").values, block.stored("size").values
+        price, size, ask = block.stored("price").values, block.stored("size").values, block.stored("ask")
         right = block.stored("right")
         assert right.words is not None
         call = right.values == right.words.code("CALL")
-        sides = side(price, block.stored("bid"), block.stored("ask"), tagger.aa_floor, tagger.aa_spread)
-        sides = Column(sides.values, _both(sides.known, ~of(meaning.sideless for meaning in meanings)), sides.words)
-        moods = sentiment(call, sides)
-        moods.values[of(meaning.neutral for meaning in meanings)] = NEUTRAL
+        touch = touched(price, block.stored("bid"), ask)
+        touch = Column(touch.values, _both(touch.known, ~of(m.late or m.cancel for m in meanings)), touch.words)
+        moods, package = sentiment(call, touch), of(meaning.package for meaning in meanings)
+        above, spread = price - ask.values, ask.values - block.stored("bid").values
         prints = Prints(
             block.stored("seq").values, block.stored("trade_ts_utc").values, price, size,
-            block.stored("exchange").values, sides, moods.values, block.stored("oi"),
+            block.stored("exchange").values, touch, above, spread, leans(moods, package), block.stored("oi"),
         )  # fmt: skip
-        flags = {name: of(getattr(meaning.condition, flag) for meaning in meanings) for name, flag in _FLAGS.items()}
-        return _Rows(raws, contracts, block, prints, call, moods, premium(price, size), flags)
-
-    def _meaning(self, code: int) -> _Meaning:
-        meaning = self._meanings[code] = _Meaning(condition(code), self._tagger.packages_are_neutral)
-        return meaning
+        readings = [Reading(one, beyond(above, spread, one)) for one in constants]
+        flags = {name: of(getattr(meaning, flag) for meaning in meanings) for name, flag in _FLAGS.items()}
+        return _Rows(raws, contracts, block, prints, readings, call, moods, package, premium(price, size), flags)
 
     def _numbers(self, day: SessionDay, batch: _Rows, rows: slice) -> Ints:
         """The numbers of the rows' contracts."""
@@ -271,15 +260,16 @@ class Enricher:
     ) -> None:
         if not len(numbers):
             return
-        prints = batch.prints.part(rows)
-        figures.day_volume[rows], repeats = day.contracts.enter(numbers, prints)
-        figures.repeat3m.put(rows, repeats)
+        prints, readings = batch.prints.part(rows), [reading.part(rows) for reading in batch.readings]
+        figures.day_volume[rows], repeats = day.contracts.enter(numbers, prints, readings)
         sessions = batch.block.stored("session")[rows]
-        minutes, found = enter(day.symbols, day.contracts.symbol[numbers], sessions, prints)
+        minutes, found = enter(day.symbols, day.contracts.symbol[numbers], sessions, prints, readings)
         figures.symbol_vol_1m[rows] = found.volume
         figures.baseline.put(rows, found.baseline)
         figures.open_baseline.put(rows, found.open_baseline)
-        figures.bullish_ratio.put(rows, found.bullish_ratio)
+        for columns, by_reading in ((figures.repeat3m, repeats), (figures.bullish_ratio, found.bullish_ratio)):
+            for column, values in zip(columns, by_reading, strict=True):
+                column.put(rows, values)
         figures.rank.put(rows, day.histogram.enter(batch.value[rows]))
         changed.note(day, numbers.tolist(), minutes)
 
@@ -299,10 +289,12 @@ class Enricher:
         figures.symbol_vol_1m[row] = now.volume
         figures.baseline.set(row, now.baseline)
         figures.open_baseline.set(row, now.open_baseline)
-        figures.bullish_ratio.set(row, now.bullish_ratio())
+        for column, reading in zip(figures.bullish_ratio, batch.readings, strict=True):
+            neutral = reading.constants.packages_are_neutral
+            column.set(row, now.bullish_ratio(packages_are_neutral=neutral))
 
     def _columns(self, batch: _Rows, figures: Figures, now: int) -> dict[str, Column]:
-        """The enriched columns, untagged."""
+        """The enriched columns that are the same by each reading, and those of tags, empty."""
         block, prints = batch.block, batch.prints
         volume, oi = figures.day_volume, prints.oi
         opens = opening(prints.size, volume, oi)
@@ -312,18 +304,13 @@ class Enricher:
             "dte": Column(dte(figures.expiration_day, block.stored("trade_ts_et").values)),
             "otm_pct": otm_pct(batch.call, block.stored("strike").values, block.stored("spot"),
                                block.stored("adjusted").values),
-            "side": prints.side,
-            "aggressiveness": aggressiveness(prints.price, block.stored("bid"), block.stored("ask"), prints.side),
-            "sentiment": batch.moods,
+            "aggressiveness": aggressiveness(prints.price, block.stored("bid"), block.stored("ask"), prints.touch),
             "day_volume": Column(volume),
             "vol_oi_ratio": vol_oi_ratio(volume, oi),
-            "repeat3m": figures.repeat3m.column(),
             "symbol_vol_1m": Column(figures.symbol_vol_1m),
             "symbol_vol_baseline_15m": figures.baseline.column(),
             "open_window_baseline": figures.open_baseline.column(),
-            "bullish_ratio_15m": figures.bullish_ratio.column(),
             "value_pctile": figures.rank.column(),
-            "side_confidence": side_confidence(prints.side),
             "monthly": Column(figures.monthly),
             "opening": Column(opens.values, _both(opens.known, ~batch.flags["cancel_record"])),
             "sig_score": Column(nothing, nothing != 0),
@@ -338,6 +325,21 @@ class Enricher:
         return found | {name: Column(flag) for name, flag in batch.flags.items()}
 
 
+def _read_columns(batch: _Rows, figures: Figures, at: int) -> dict[str, Column]:
+    """The enriched columns that depend on a rule version's constants, by one of the readings."""
+    constants, far = batch.readings[at]
+    sides, moods = side(batch.prints.touch, far), batch.moods
+    if constants.packages_are_neutral:
+        moods = Column(np.where(batch.package, np.uint8(NEUTRAL), moods.values), None, moods.words)
+    return {
+        "side": sides,
+        "side_confidence": side_confidence(sides),
+        "sentiment": moods,
+        "repeat3m": figures.repeat3m[at].column(),
+        "bullish_ratio_15m": figures.bullish_ratio[at].column(),
+    }
+
+
 _PARTIAL: Final = Words(("partial",))
 _NOTHING: Final = Words(("",))
 _FLAGS: Final = {
@@ -348,22 +350,6 @@ _FLAGS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Meaning:
-    """What a condition means to the formulas under a rule version."""
-
-    condition: Condition
-    packages_are_neutral: bool
-
-    @property
-    def sideless(self) -> bool:
-        return self.condition.late or self.condition.cancel
-
-    @property
-    def neutral(self) -> bool:
-        return self.packages_are_neutral and self.condition.package
-
-
-@dataclass(frozen=True, slots=True)
 class _Rows:
     """Raw rows by column, with what of their figures needs no state."""
 
@@ -371,8 +357,10 @@ class _Rows:
     contracts: list[Contract]
     block: Block
     prints: Prints
+    readings: list[Reading]
     call: Mask
     moods: Column
+    package: Mask
     value: Ints
     flags: dict[str, Mask]
 
@@ -385,11 +373,6 @@ def _stretches(block: Block) -> Iterator[slice]:
     for end in [*ends.tolist(), block.rows]:
         yield slice(start, end)
         start = end
-
-
-def _constants(tagger: Tagger) -> tuple[int, Fraction, bool]:
-    """What the formulas take from a rule version."""
-    return tagger.aa_floor, tagger.aa_spread, tagger.packages_are_neutral
 
 
 def _both(known: Mask | None, also: Mask) -> Mask:

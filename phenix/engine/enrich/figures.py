@@ -38,17 +38,17 @@ class _Nullable:
 
 
 class Figures:
-    """Figures of rows that come from the state."""
+    """Figures of rows that come from the state; repeats and the bullish ratio by each of some readings."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, readings: int) -> None:
         self.expiration_day = np.zeros(rows, np.int64)
         self.monthly = np.zeros(rows, np.bool_)
         self.day_volume = np.zeros(rows, np.int64)
         self.symbol_vol_1m = np.zeros(rows, np.int64)
-        self.repeat3m = _Nullable(rows, np.int64)
+        self.repeat3m = [_Nullable(rows, np.int64) for _ in range(readings)]
         self.baseline = _Nullable(rows)
         self.open_baseline = _Nullable(rows)
-        self.bullish_ratio = _Nullable(rows)
+        self.bullish_ratio = [_Nullable(rows) for _ in range(readings)]
         self.rank = _Nullable(rows)
 
 

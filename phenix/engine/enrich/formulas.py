@@ -6,9 +6,10 @@ of ints wherever the definition allows, hence correctly rounded. What a column d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +18,19 @@ from phenix.engine.flow import BY_NAME
 from phenix.engine.targets.arrays import Column, Mask, Words
 
 __all__ = [
+    "AA",
+    "ASK",
     "BEARISH",
     "BULLISH",
     "MULTIPLIER",
     "NEUTRAL",
     "SENTIMENTS",
     "SIDES",
+    "Constants",
     "Ints",
+    "Rules",
     "aggressiveness",
+    "beyond",
     "dte",
     "opening",
     "otm_pct",
@@ -33,6 +39,7 @@ __all__ = [
     "side",
     "side_confidence",
     "spot_mid",
+    "touched",
     "trade_id",
     "value_bucket",
     "vol_oi_ratio",
@@ -52,13 +59,41 @@ BULLISH: Final = SENTIMENTS.code("bullish")
 BEARISH: Final = SENTIMENTS.code("bearish")
 NEUTRAL: Final = SENTIMENTS.code("neutral")
 
-_AA, _ASK, _BID, _MID = (SIDES.code(word) for word in ("AA", "ASK", "BID", "MID"))
+AA: Final = SIDES.code("AA")
+ASK: Final = SIDES.code("ASK")
+
+_BID, _MID = (SIDES.code(word) for word in ("BID", "MID"))
 _CONFIDENCE: Final = np.array([{"AA": 1.0, "ASK": 0.85, "BID": 0.7, "MID": 0.25}[side] for side in SIDES.words])
 
 _DAY: Final = 86_400_000
 _OWN_BUCKET_BITS: Final = 7
 _WORD: Final = 2**32
 """Fractions of smaller numbers times a price stay within 64 bits."""
+
+
+class Rules(Protocol):
+    """What has constants of the formulas."""
+
+    @property
+    def aa_floor(self) -> int: ...
+    @property
+    def aa_spread(self) -> Fraction: ...
+    @property
+    def packages_are_neutral(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What the formulas take from a rule version; all else that is known of a print is the same under any."""
+
+    aa_floor: int
+    aa_spread: Fraction
+    packages_are_neutral: bool
+
+    @classmethod
+    def of(cls, rules: Rules) -> Constants:
+        """The constants of a rule version."""
+        return cls(rules.aa_floor, rules.aa_spread, rules.packages_are_neutral)
 
 
 def trade_id(
@@ -96,23 +131,31 @@ def otm_pct(call: Mask, strike: Ints, spot: Column, adjusted: Mask) -> Column:
     return Column(100 * away / np.where(known, spot.values, 1), known)
 
 
-def side(price: Ints, bid: Column, ask: Column, aa_floor: int, aa_spread: Fraction) -> Column:
-    """AA, ASK, BID or MID; unknown without a usable quote (``ask > bid >= 0``).
-
-    AA is at least ``max(aa_floor, aa_spread * (ask - bid))`` above the ask.
-    """
-    spread, above = ask.values - bid.values, price - ask.values
-    known = (spread > 0) & (bid.values >= 0)
+def touched(price: Ints, bid: Column, ask: Column) -> Column:
+    """The side of the quote that was reached: ASK, BID or MID; unknown without a usable quote (``ask > bid >= 0``)."""
+    known = (ask.values > bid.values) & (bid.values >= 0)
     for quote in (bid, ask):
         if quote.known is not None:
             known &= quote.known
-    share = aa_spread.as_integer_ratio()
-    exact = np.int64 if max(share) < _WORD else object
     codes = np.full(len(price), _MID, np.uint8)
     codes[price <= bid.values] = _BID
-    codes[above >= 0] = _ASK
-    codes[(above >= max(aa_floor, 0)) & (above.astype(exact) * share[1] >= spread.astype(exact) * share[0])] = _AA
+    codes[price >= ask.values] = ASK
     return Column(codes, known, SIDES)
+
+
+def beyond(above: Ints, spread: Ints, constants: Constants) -> Mask:
+    """Whether a price so far above the ask is AA: at least ``max(aa_floor, aa_spread * spread)``."""
+    share = constants.aa_spread.as_integer_ratio()
+    exact = np.int64 if max(share) < _WORD else object
+    far: Mask = above.astype(exact) * share[1] >= spread.astype(exact) * share[0]
+    return far & (above >= max(constants.aa_floor, 0))
+
+
+def side(touch: Column, far: Mask) -> Column:
+    """AA, ASK, BID or MID: the side that was reached, and AA where the price is far :func:`beyond` it."""
+    codes = touch.values.copy()
+    codes[far] = AA
+    return Column(codes, touch.known, SIDES)
 
 
 def side_confidence(side: Column) -> Column:

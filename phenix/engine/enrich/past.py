@@ -22,11 +22,15 @@ NONE: Final = -1
 
 _CHUNK: Final = 1 << 16
 _KEPT: Final = 4
-"""Chunks in memory: a quarter of a million prints, nine megabytes."""
+"""Chunks in memory: a quarter of a million prints, eleven megabytes."""
 
 
 class Entry(NamedTuple):
-    """What is remembered of a print; ``before`` is the place of the contract's print before it."""
+    """What is remembered of a print, which is the same under any rules.
+
+    ``before`` is the place of the contract's print before it; how far ``above`` the ask it was, and of what ``spread``,
+    counts where ``touch`` is the ask.
+    """
 
     seq: int
     ts: int
@@ -34,12 +38,14 @@ class Entry(NamedTuple):
     size: int
     exchange: int
     before: int
-    sentiment: int
-    side: int
+    above: int
+    spread: int
+    lean: int
+    touch: int
 
 
 _LAYOUT: Final = np.dtype(list(zip(
-    Entry._fields, (np.int64, np.int64, np.int32, np.int32, np.int32, np.int32, np.int8, np.int8), strict=True,
+    Entry._fields, (np.int64,) * 2 + (np.int32,) * 6 + (np.int8,) * 2, strict=True,
 )))  # fmt: skip
 _SIZE_AT: Final = _LAYOUT.fields["size"][1] if _LAYOUT.fields else 0
 

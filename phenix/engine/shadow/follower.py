@@ -22,6 +22,7 @@ from phenix.engine.blocks import Block
 from phenix.engine.bundle import Bundle
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.enrich.enricher import Enriched
+from phenix.engine.enrich.formulas import Constants
 from phenix.engine.flow import ENRICHED, INDEX, Row
 from phenix.engine.shadow.comparator import Comparator, dates_of
 from phenix.engine.shadow.counts import Counts
@@ -90,10 +91,17 @@ class Follower:
             self._run = _Run(named, self._writer, self._bundles, self._calendar, self._clock, self._page)
         return self._run is not None and self._run.bundle is not None
 
+    @property
+    def constants(self) -> Constants:
+        """What the formulas take from the version in shadow."""
+        bundle = self._wanted().bundle
+        assert bundle is not None
+        return Constants.of(bundle)
+
     def stored(self, rows: Sequence[Row], found: Enriched) -> None:
         """Take rows that were just stored and enriched. Raises StoreError."""
         run = self._wanted()
-        if run.reached == rows[0][_SEQ] - 1 and run.takes(rows, found):
+        if run.reached == rows[0][_SEQ] - 1:
             run.gather(rows, found)
             if run.gathered >= self._gather_rows or time.monotonic() >= run.gather_until:
                 run.compare()
@@ -195,15 +203,10 @@ class _Run:
         """Rows taken and not compared yet."""
         return sum(len(rows) for rows, _ in self._gathered)
 
-    def takes(self, rows: Sequence[Row], found: Enriched) -> bool:
-        """Whether a batch can be compared from its arrays; where not, what that needs is a page nearer."""
-        version = found.columns[_TAGGED_BY][0]
-        if self._gathered and self._gathered[-1][1].columns[_TAGGED_BY][0] != version:
-            self.compare()
-        return self._ready(version, rows)
-
     def gather(self, rows: Sequence[Row], found: Enriched) -> None:
-        """Take such a batch, which follows directly."""
+        """Take a batch that follows directly."""
+        if self._gathered and _version(self._gathered[-1][1]) != _version(found):
+            self.compare()
         if not self._gathered:
             self.gather_until = time.monotonic() + _GATHER_S
         self._gathered.append((rows, found))
@@ -215,10 +218,11 @@ class _Run:
         found = [one for _, one in self._gathered]
         rows = [row for some, _ in self._gathered for row in some]
         self._gathered.clear()
+        version = _version(found[0])
         block = Block.joined([one.block for one in found])
-        tags = tagged(block, sum(one.tag_ns for one in found))
-        self._block(found[0].columns[_TAGGED_BY][0], block, rows, tags, timed=True)
-        self._moved(rows)
+        beside = self._compared_with(version)
+        new = beside and beside[0].of_figures(Block.joined([one.beside or one.block for one in found]))
+        self._count(version, block, rows, tagged(block, sum(one.tag_ns for one in found)), new, timed=True)
 
     def step(self, most: int) -> int:
         """Compare some stored rows after the position, or come nearer to it; how many there were."""
@@ -226,28 +230,17 @@ class _Run:
         if rows:
             self.compare()
             for version, some in groupby(rows, key=itemgetter(_VERSION)):
-                part = list(some)
-                if not self._ready(version, part):
+                part, beside = list(some), self._compared_with(version)
+                if beside is not None and not beside[0].ready(part):
                     break
                 block = Block.of_rows(part)
-                self._block(version, block, part, tagged(block), timed=False)
-                self._moved(part)
+                self._count(version, block, part, tagged(block), beside and beside[0](block, part), timed=False)
         return len(rows)
 
-    def _ready(self, version: str, rows: Sequence[Row]) -> bool:
-        if version != self._beside[0]:
-            # Anew after each change of version: an evaluation that enriches rows itself has to have seen each.
-            self._beside = version, self._compared_with(version)
+    def _count(
+        self, version: str, block: Block, rows: Sequence[Row], old: Tagged, new: Tagged | None, *, timed: bool
+    ) -> None:
         beside = self._beside[1]
-        return beside is None or beside[0].ready(rows)
-
-    def _moved(self, rows: Sequence[Row]) -> None:
-        self.position = rows[-1][_SEQ]
-        self.unsaved += len(rows)
-
-    def _block(self, version: str, block: Block, rows: Sequence[Row], old: Tagged, *, timed: bool) -> None:
-        beside = self._beside[1]
-        new = None if beside is None else beside[0](block, rows)
         for date, part in dates_of(block):
             if beside is not None and new is not None:
                 counting = self._of(date, version, beside[1])
@@ -265,11 +258,18 @@ class _Run:
                     other.upto_seq = rows[part.stop - 1][_SEQ]
                     self._dirty.add(key)
 
+        self.position = rows[-1][_SEQ]
+        self.unsaved += len(rows)
+
     def _compared_with(self, version: str) -> tuple[Evaluation, Comparator] | None:
         """What compares rows of a version; None where that is the candidate itself, or cannot be had."""
-        active = None if version == self.named.version_id else self._bundles(version)
-        if active is None:
-            return None
+        if version != self._beside[0]:
+            # Anew after each change of version: an evaluation that enriches rows itself has to have seen each.
+            active = None if version == self.named.version_id else self._bundles(version)
+            self._beside = version, None if active is None else self._pair(active)
+        return self._beside[1]
+
+    def _pair(self, active: Bundle) -> tuple[Evaluation, Comparator]:
         assert self.bundle is not None
         history = self._writer.reads.session_raw
         evaluation = Evaluation(self.bundle, active, self._calendar, history, self._page)
@@ -328,6 +328,11 @@ class _Run:
         for one in found:
             del self._untold[one.session_date, one.active]
         return found
+
+
+def _version(found: Enriched) -> str:
+    version: str = found.columns[_TAGGED_BY][0]
+    return version
 
 
 def _all(rows: slice, block: Block) -> bool:

@@ -347,10 +347,6 @@ class Writer(RuleWriter, Protocol):
         """The writer's own view, including what it just stored."""
         ...
 
-    def reads_aside(self) -> Reader:
-        """Another view of the store, to read on a thread beside the writer's."""
-        ...
-
     def append(self, batch: Batch) -> Appended:
         """Store a batch; prints already stored are counted and left alone."""
         ...

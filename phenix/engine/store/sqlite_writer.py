@@ -18,7 +18,6 @@ from phenix.engine.store import sqlite_rules
 from phenix.engine.store.base import ENRICHED_STREAM, SNIPPET_BYTES, Appended, Batch
 from phenix.engine.store.schema import ENRICHED_TABLE, INSERT_ENRICHED, INSERT_RAW, RAW_TABLE
 from phenix.engine.store.shadow import PUT_COMPARISON, Candidate, Comparison
-from phenix.engine.store.sqlite_file import open_reading
 from phenix.engine.store.sqlite_guard import guarded, transaction
 from phenix.engine.store.sqlite_reader import SqliteReader
 from phenix.engine.store.versions import Activation, RuleVersion, Why
@@ -78,10 +77,6 @@ class SqliteWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def reads_aside(self) -> SqliteReader:
-        """Another view of the store, to read on a thread beside the writer's."""
-        return SqliteReader(open_reading(self._path), self._path, None)
 
     def append(self, batch: Batch) -> Appended:
         """Store a batch in one transaction; the new rows come back with their seq, in order."""
