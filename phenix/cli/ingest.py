@@ -28,6 +28,10 @@ T = TypeVar("T")
 _APART_BYTES: Final = 4 * 2**20
 """From this size on files are read in a process of their own; below it would only take longer to start."""
 
+_SWITCH_S: Final = 0.0005
+"""How long a thread may keep others waiting: storing some rows lets go of the interpreter dozens of times, and where
+rules are compiled beside it, each time it came back that long later; 5 ms by default."""
+
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register ``import`` and ``ingest``."""
@@ -88,6 +92,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
+def _spare_rows() -> None:
+    """Have the collector look seldom: it would walk millions of rows' state again and again to find no cycle in it."""
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 50)
+
+
 def _count(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
@@ -107,9 +117,7 @@ def run_import(args: argparse.Namespace) -> int:
         tuple(path for paths in args.open_interest for path in paths),
         tuple(path for paths in args.underlying for path in paths),
     )
-    # The collector would walk millions of rows' state again and again to find no cycle in it.
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 50)
+    _spare_rows()
     shown = _Progress()
     try:
         check_sources(sources)
@@ -149,6 +157,8 @@ def run_ingest(args: argparse.Namespace) -> int:
         load_universe(args.settings.ingest_symbols, args.settings.universe)
         with sending("phenix-ingest", os.environ) as spans, app.open_writer(_store(args)) as writer:
             recorder = _recorder(args, writer, spans)
+            _spare_rows()
+            sys.setswitchinterval(_SWITCH_S)
             args.logs.about = lambda: {"rule_version": recorder.rule_version, "watermark": recorder.watermark}
             figures = asyncio.run(_ingest(args, recorder))
     except (StoreError, TerminalError, UniverseError, app.RulesError) as error:
