@@ -233,7 +233,7 @@ _PARTS: dict[type[Core], tuple[str, ...]] = {
 """Where each kind of node keeps the nodes below it."""
 
 
-_LEAST: Final = -INT64_MAX - 1
+_LEAST: Final = -INT64_MAX  # not one less: SQLite may put it in a field's place, and of that it knows no abs()
 _FAR: Final = -sys.float_info.max
 
 
