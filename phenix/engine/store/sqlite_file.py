@@ -18,7 +18,16 @@ from phenix.engine.store.base import Problem, StoreError
 from phenix.engine.store.migrations import LATEST
 from phenix.engine.store.sqlite_guard import guarded
 
-__all__ = ["APPLICATION_ID", "BUSY_MS", "check_identity", "lock_writer", "open_reading", "prepare", "set_pragma"]
+__all__ = [
+    "APPLICATION_ID",
+    "BUSY_MS",
+    "check_identity",
+    "lock_writer",
+    "open_beside",
+    "open_reading",
+    "prepare",
+    "set_pragma",
+]
 
 APPLICATION_ID: Final = 0x50484E58
 """``PHNX``: tells a store from any other SQLite file."""
@@ -50,6 +59,23 @@ def open_reading(path: Path, *, older: bool = False) -> apsw.Connection:
             prepare(connection, BUSY_MS)
             set_pragma(connection, "query_only", 1)
             check_identity(connection, path, older=older, empty=False)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def open_beside(path: Path) -> apsw.Connection:
+    """A connection for small transactions between those of a store's writer, which may be another process.
+
+    Raises StoreError as :func:`open_reading`.
+    """
+    with guarded(path):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            prepare(connection, BUSY_MS)
+            check_identity(connection, path, older=False, empty=False)
+            set_pragma(connection, "synchronous", 2)
         except BaseException:
             connection.close()
             raise

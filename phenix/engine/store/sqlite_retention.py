@@ -19,7 +19,7 @@ import apsw
 
 from phenix.engine.store.base import RETENTION_STREAM
 from phenix.engine.store.schema import ENRICHED_TABLE, RAW_TABLE
-from phenix.engine.store.sqlite_file import BUSY_MS, check_identity, lock_writer, open_reading, prepare, set_pragma
+from phenix.engine.store.sqlite_file import BUSY_MS, check_identity, lock_writer, open_beside, open_reading, prepare
 from phenix.engine.store.sqlite_guard import guarded, transaction
 
 __all__ = ["Held", "Leaving", "Removed", "compact", "finish", "held_sessions", "remove_sessions"]
@@ -92,11 +92,8 @@ def remove_sessions(path: Path, sessions: Sequence[Leaving], tell: Tell) -> Remo
     The session at the end of the log stays, whatever is asked: the next seq follows from it. Raises StoreError.
     """
     with guarded(path):
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection = open_beside(path)
         try:
-            prepare(connection, BUSY_MS)
-            check_identity(connection, path, older=False, empty=False)
-            set_pragma(connection, "synchronous", 2)
             removed = finish(connection, tell)
             for session in sessions:
                 _announce(connection, session)

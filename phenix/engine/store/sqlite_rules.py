@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from phenix.engine.store.schema import ENRICHED_TABLE
-from phenix.engine.store.sqlite_file import BUSY_MS, check_identity, prepare, set_pragma
+from phenix.engine.store.sqlite_file import open_beside
 from phenix.engine.store.sqlite_guard import guarded, transaction
 from phenix.engine.store.versions import Activation, RuleVersion, Why
 
@@ -100,11 +100,8 @@ class SqliteLedger:
 
     def _write(self, write: Callable[[apsw.Connection], _T]) -> _T:
         with guarded(self._path):
-            connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
+            connection = open_beside(self._path)
             try:
-                prepare(connection, BUSY_MS)
-                check_identity(connection, self._path, older=False, empty=False)
-                set_pragma(connection, "synchronous", 2)
                 with transaction(connection):
                     return write(connection)
             finally:

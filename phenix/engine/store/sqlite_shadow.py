@@ -8,11 +8,9 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Final
 
-import apsw
-
 from phenix.engine.store.schema import RAW_TABLE
 from phenix.engine.store.shadow import CANDIDATE, PUT_COMPARISON, Candidate, Comparison
-from phenix.engine.store.sqlite_file import BUSY_MS, check_identity, prepare, set_pragma
+from phenix.engine.store.sqlite_file import open_beside
 from phenix.engine.store.sqlite_guard import guarded, transaction
 
 __all__ = ["keep_comparisons", "set_candidate"]
@@ -28,7 +26,7 @@ def set_candidate(path: Path, version_id: str | None) -> Candidate | None:
     Raises StoreError, and LookupError for a version that is not stored, or is the active one.
     """
     with guarded(path):
-        connection = _open(path)
+        connection = open_beside(path)
         try:
             with transaction(connection):
                 before = next((Candidate(*row) for row in connection.execute(CANDIDATE)), None)
@@ -53,21 +51,9 @@ def set_candidate(path: Path, version_id: str | None) -> Candidate | None:
 def keep_comparisons(path: Path, found: Sequence[Comparison]) -> None:
     """Store comparisons in the place of earlier ones of their kind. Raises StoreError."""
     with guarded(path):
-        connection = _open(path)
+        connection = open_beside(path)
         try:
             with transaction(connection):
                 connection.executemany(PUT_COMPARISON, map(astuple, found))
         finally:
             connection.close()
-
-
-def _open(path: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        prepare(connection, BUSY_MS)
-        check_identity(connection, path, older=False, empty=False)
-        set_pragma(connection, "synchronous", 2)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
