@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from phenix.engine.bundle import Bundle
     from phenix.engine.lifecycle import Lifecycle
     from phenix.engine.replay import Replay
+    from phenix.engine.retagging import Retaggings
     from phenix.engine.rollout import Rollout
     from phenix.engine.shadow.bands import Bands
     from phenix.engine.shadow.comparisons import Comparisons
@@ -68,6 +69,7 @@ __all__ = [
     "remove_sessions",
     "replay",
     "restore",
+    "retaggings",
     "service",
     "session",
     "stored_bundles",
@@ -172,6 +174,14 @@ def comparisons(store: str, bands: Bands | None = None) -> Comparisons:
         sqlite_path(store), partial(open_reader, store), stored_bundles, Calendar.packaged(), bands or Bands(),
         lambda: time.time_ns() // 1_000_000,
     )  # fmt: skip
+
+
+def retaggings(store: str) -> Retaggings:
+    """What re-tags rows of the store at a URL; raises StoreError for an address that is none."""
+    from phenix.engine.retagging import Retaggings
+    from phenix.engine.store.base import sqlite_path
+
+    return Retaggings(sqlite_path(store), lambda: open_reader(store), stored_bundles)
 
 
 # -- store: the writer (one process), readers (any), and copies

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phenix.cli import retag, shadow
 from phenix.cli.command import CLEAN, FINDINGS, CommandError
-from phenix.cli.rules import read_sources
-from phenix.cli.shadow import add_actions
+from phenix.cli.rules import read_sources, store_of, tell
 
 if TYPE_CHECKING:
     from phenix.engine.bundle import Bundle
@@ -62,7 +61,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
                   " Asked again, to the one before that.")  # fmt: skip
     for one in (activate, back):
         one.add_argument("--reason", default="", metavar="TEXT", help="why; kept with the activation")
-    add_actions(action)
+    shadow.add_actions(action)
+    retag.add_action(action)
 
 
 def _param(text: str) -> tuple[str, str]:
@@ -75,7 +75,7 @@ def _param(text: str) -> tuple[str, str]:
 def _lifecycle(args: argparse.Namespace) -> Lifecycle:
     from phenix import app
 
-    return app.lifecycle(args.settings.store if args.store is None else args.store, app.bands(args.settings))
+    return app.lifecycle(store_of(args), app.bands(args.settings))
 
 
 def _held(found: Any) -> Any:
@@ -90,23 +90,18 @@ def _held(found: Any) -> Any:
     raise CommandError("\n".join([found.detail, *shown]))
 
 
-def _told(args: argparse.Namespace, data: Any, lines: list[str]) -> int:
-    print(json.dumps(data, ensure_ascii=False) if args.json else "\n".join(lines))
-    return CLEAN
-
-
 def _list(args: argparse.Namespace) -> int:
     from phenix.engine.lifecycle import version_json
 
     versions = _lifecycle(args).versions()
-    return _told(args, [version_json(one) for one in versions], [_version_line(one) for one in versions])
+    return tell(args, [version_json(one) for one in versions], [_version_line(one) for one in versions])
 
 
 def _history(args: argparse.Namespace) -> int:
     from phenix.engine.lifecycle import activation_json
 
     entries = _lifecycle(args).history()
-    return _told(args, [activation_json(entry) for entry in entries], [_entry_line(entry) for entry in entries])
+    return tell(args, [activation_json(entry) for entry in entries], [_entry_line(entry) for entry in entries])
 
 
 def _push(args: argparse.Namespace) -> int:
@@ -129,7 +124,7 @@ def _stored(args: argparse.Namespace, lifecycle: Lifecycle, pushed: tuple[Bundle
         lines += _diff_lines(diff) or ["it is what is active"]
     changes = None if isinstance(diff, Refusal) else diff.to_dict()
     found = {"version": bundle.version, "checksum": bundle.checksum, "new": new, "diff": changes}
-    return _told(args, found, lines)
+    return tell(args, found, lines)
 
 
 def _diff(args: argparse.Namespace) -> int:
@@ -138,7 +133,7 @@ def _diff(args: argparse.Namespace) -> int:
                            "the active one")  # fmt: skip
     before, after = args.versions if len(args.versions) == 2 else ("", args.versions[0])
     diff: RuleDiff = _held(_lifecycle(args).diff(before, after))
-    _told(args, diff.to_dict(), _diff_lines(diff) or [f"{diff.before} and {diff.after} say the same"])
+    tell(args, diff.to_dict(), _diff_lines(diff) or [f"{diff.before} and {diff.after} say the same"])
     return FINDINGS if diff.changes else CLEAN
 
 
@@ -163,7 +158,7 @@ def _ask(args: argparse.Namespace, *, force: bool) -> Ask:
 def _asked(args: argparse.Namespace, entry: Activation) -> int:
     from phenix.engine.lifecycle import activation_json
 
-    _told(args, activation_json(entry), [_entry_line(entry)])
+    tell(args, activation_json(entry), [_entry_line(entry)])
     if entry.refused is not None:
         raise CommandError(f"{entry.version_id} is not active: {entry.refused}")
     if entry.waiting:

@@ -1,20 +1,30 @@
-"""Rule files as commands name them: read, compiled to a bundle, replaced; or a sentence about what is wrong."""
+"""Rules as commands name them: files read, compiled to a bundle, replaced, and versions of a store."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from phenix.cli.command import CommandError
+from phenix.cli.command import CLEAN, CommandError
 
 if TYPE_CHECKING:
     from phenix.dsl.source import Source
     from phenix.engine.bundle import Bundle
 
-__all__ = ["add_rules", "named_bundle", "read_sources", "replace_file"]
+__all__ = [
+    "add_rules",
+    "count_sessions",
+    "named_bundle",
+    "named_version",
+    "read_sources",
+    "replace_file",
+    "store_of",
+    "tell",
+]
 
 
 def add_rules(command: argparse.ArgumentParser) -> None:
@@ -71,3 +81,32 @@ def replace_file(file: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror}: nothing was changed there") from None
+
+
+def count_sessions(text: str) -> int:
+    """An argument that is a number of sessions."""
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of sessions: a whole number, 1 or more")
+
+
+def store_of(args: argparse.Namespace) -> str:
+    """The store's URL, of ``--store`` or the setting."""
+    return str(args.settings.store if args.store is None else args.store)
+
+
+def named_version(args: argparse.Namespace) -> str:
+    """The id of the stored version that ``version`` names, by it or how it begins. Raises CommandError."""
+    from phenix import app
+    from phenix.engine.query.request import Refusal
+
+    found = app.lifecycle(store_of(args)).find(args.version)
+    if isinstance(found, Refusal):
+        raise CommandError(found.detail)
+    return found.version_id
+
+
+def tell(args: argparse.Namespace, data: Any, lines: list[str]) -> int:
+    """Print what came of it, as JSON where that is wanted."""
+    print(json.dumps(data, ensure_ascii=False) if args.json else "\n".join(lines))
+    return CLEAN

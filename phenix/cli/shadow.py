@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from phenix.cli.command import CLEAN, FINDINGS, CommandError, date_text
 from phenix.cli.progress import Line, pace
-from phenix.cli.rules import replace_file
+from phenix.cli.rules import count_sessions, named_version, replace_file, store_of, tell
 
 if TYPE_CHECKING:
     from phenix.engine.shadow.comparisons import Comparisons
@@ -32,43 +31,25 @@ def add_actions(action: Action) -> None:
                      " Both are evaluated over the stored rows. The sessions count as those compared live do, and the "
                      "report says so. What was done when it is interrupted is kept.")  # fmt: skip
     compare.add_argument("version", help="its id, or how that begins")
-    compare.add_argument("--sessions", type=_count, default=3, metavar="N", help="the latest so many (default: 3)")
+    compare.add_argument(
+        "--sessions", type=count_sessions, default=3, metavar="N", help="the latest so many (default: 3)"
+    )
     report = action("report", _report, "say what a version in shadow would change, and whether it is within the bands",
                     " Exit 1 unless it is, over enough sessions.")  # fmt: skip
     report.add_argument("version", nargs="?", help="its id, or how that begins (default: the one in shadow)")
-    report.add_argument("--sessions", type=_count, metavar="N", help="only the latest so many (default: all)")
+    report.add_argument("--sessions", type=count_sessions, metavar="N", help="only the latest so many (default: all)")
     report.add_argument("--html", type=Path, metavar="FILE", help="write it as a page with plots")
-
-
-def _count(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of sessions: a whole number, 1 or more")
-
-
-def _store(args: argparse.Namespace) -> str:
-    return str(args.settings.store if args.store is None else args.store)
 
 
 def _comparisons(args: argparse.Namespace) -> Comparisons:
     from phenix import app
 
-    return app.comparisons(_store(args), app.bands(args.settings))
-
-
-def _version(args: argparse.Namespace) -> str:
-    from phenix import app
-    from phenix.engine.query.request import Refusal
-
-    found = app.lifecycle(_store(args)).find(args.version)
-    if isinstance(found, Refusal):
-        raise CommandError(found.detail)
-    return found.version_id
+    return app.comparisons(store_of(args), app.bands(args.settings))
 
 
 def _shadow(args: argparse.Namespace) -> int:
     desk = _comparisons(args)
-    version = None if args.version in (None, _OFF) else _version(args)
+    version = None if args.version in (None, _OFF) else named_version(args)
     if args.version is not None:
         try:
             before = desk.name(version)
@@ -76,17 +57,17 @@ def _shadow(args: argparse.Namespace) -> int:
             raise CommandError(str(error)) from error
         if version is None:
             text = f"{before.version_id} is in shadow no more" if before else "no version was in shadow"
-            return _told(args, {"shadow": None}, [text])
+            return tell(args, {"shadow": None}, [text])
     named = desk.named()
     if named is None:
-        return _told(args, {"shadow": None}, ["no version is in shadow: `phenix rules shadow VERSION` puts one there"])
+        return tell(args, {"shadow": None}, ["no version is in shadow: `phenix rules shadow VERSION` puts one there"])
     data = {"shadow": named.version_id, "afterSeq": named.after_seq, "countedSeq": named.counted_seq}
     counted = f"rows after seq {named.after_seq:,} count, counted up to {named.counted_seq:,}"
-    return _told(args, data, [f"{named.version_id} is in shadow; {counted}"])
+    return tell(args, data, [f"{named.version_id} is in shadow; {counted}"])
 
 
 def _compare(args: argparse.Namespace) -> int:
-    version, desk, shown = _version(args), _comparisons(args), Line()
+    version, desk, shown = named_version(args), _comparisons(args), Line()
     found = []
     try:
         for date, step in desk.compare(version, args.sessions):
@@ -123,7 +104,7 @@ def _report(args: argparse.Namespace) -> int:
             raise CommandError("no version is in shadow: name one, as in `phenix rules report VERSION`")
         version = named.version_id
     else:
-        version = _version(args)
+        version = named_version(args)
     try:
         told = desk.report(version, args.sessions)
     except LookupError as error:
@@ -136,13 +117,8 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _verdict(args: argparse.Namespace, told: dict[str, Any], lines: list[str]) -> int:
-    _told(args, told, lines)
+    tell(args, told, lines)
     return CLEAN if told["verdict"]["outcome"] == "within" else FINDINGS
-
-
-def _told(args: argparse.Namespace, data: Any, lines: list[str]) -> int:
-    print(json.dumps(data, ensure_ascii=False) if args.json else "\n".join(lines))
-    return CLEAN
 
 
 def _lines(told: dict[str, Any]) -> list[str]:

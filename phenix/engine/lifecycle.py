@@ -15,11 +15,12 @@ from typing import Any, Final
 from phenix.dsl.source import Source
 from phenix.engine.bundle import Bundle, compile_bundle
 from phenix.engine.check import check_rules, run_cases
-from phenix.engine.encode import ts_text
+from phenix.engine.encode import date_text, ts_text
 from phenix.engine.query.request import Refusal
 from phenix.engine.rule_diff import RuleDiff, compare
 from phenix.engine.shadow.bands import Bands, Outcome, verdict
 from phenix.engine.store.base import Problem, Reader, StoreError, Writer
+from phenix.engine.store.retagged import LEAVING, Retagging, retaggings, waiting
 from phenix.engine.store.versions import Activation, Ledger, RuleVersion, Why
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "bits_of",
     "bundle_of",
     "compared",
+    "retagging_json",
     "settle",
     "version_json",
 ]
@@ -155,6 +157,11 @@ class Lifecycle:
         """What was asked of the rules, oldest first."""
         with self._open_reader() as reader:
             return reader.activations()
+
+    def retaggings(self) -> list[tuple[Retagging, int]]:
+        """What other versions tagged beside, with how many rows of the session wait: by version, the latest first."""
+        with self._open_reader() as reader:
+            return [(one, waiting(reader, one)) for one in retaggings(reader)]
 
     def push(self, sources: Sequence[Source]) -> tuple[Bundle, bool] | Refusal:
         """Store rules as a version, and whether it is new; chips keep the bits they have in the store.
@@ -298,6 +305,15 @@ def activation_json(entry: Activation) -> dict[str, Any]:
         "seq": entry.seq, "at": _instant(entry.at), "refused": entry.refused, "waiting": entry.waiting,
         "askedAt": ts_text(entry.asked_at), "askedBy": entry.asked_by, "reason": entry.reason,
         "forced": entry.forced,
+    }  # fmt: skip
+
+
+def retagging_json(found: Retagging, rest: int) -> dict[str, Any]:
+    """How far a session is re-tagged, as JSON; ``rest`` of its rows wait."""
+    state = "removed" if found.upto_seq == LEAVING else "waiting" if rest else "complete"
+    return {
+        "version": found.version_id, "sessionDate": date_text(found.session_date), "state": state,
+        "rows": found.rows, "waitingRows": rest, "updatedAt": ts_text(found.updated_at),
     }  # fmt: skip
 
 

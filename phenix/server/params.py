@@ -143,7 +143,8 @@ PARAMETERS: Final[dict[str, Parameter]] = {
                   read_switch("shadow", Shadow.WANTED, Shadow.NONE), uses=_PAGES),
         Parameter("rules", "text",
                   "Chips and score by this stored rule version, in the filter too, not by what tagged a row; other "
-                  "figures are as stored.", read_text("rules"), uses=_PAGES),
+                  "figures are as stored. `meta.plan` says whether its tags were computed for the answer, or had been "
+                  "stored by `phenix rules retag`, which `sortBy` a score needs.", read_text("rules"), uses=_PAGES),
         Parameter("snapshot", "integer", "Streams: latest rows to begin with, 0 to skip; 50 by default.",
                   read_whole("snapshot", 0, MAX_LIMIT), uses=_STREAMS),
         Parameter("watermark", "integer", "Streams: resume exactly after this seq.", read_whole("resume", 0),

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from phenix.dsl.source import Source
 from phenix.engine.bundle import Bundle
-from phenix.engine.lifecycle import Ask, Lifecycle, activation_json, version_json
+from phenix.engine.lifecycle import Ask, Lifecycle, activation_json, retagging_json, version_json
 from phenix.engine.logs import noted
 from phenix.engine.query.request import Refusal
 from phenix.engine.store.base import Problem, StoreError
@@ -36,11 +36,12 @@ class RuleDesk:
         self._one = asyncio.Lock()  # of what changes rules, and of what takes a processor for seconds, one at a time
 
     async def versions(self) -> dict[str, Any] | Refusal:
-        """The stored versions, and what was asked of them."""
+        """The stored versions, what was asked of them, and what they tagged beside."""
 
         def read() -> dict[str, Any]:
             return {"versions": [version_json(one) for one in self._life.versions()],
-                    "activations": [activation_json(one) for one in self._life.history()]}  # fmt: skip
+                    "activations": [activation_json(one) for one in self._life.history()],
+                    "retaggings": [retagging_json(one, rest) for one, rest in self._life.retaggings()]}  # fmt: skip
 
         return await self._read(read)
 

@@ -78,6 +78,17 @@ def test_what_a_session_brought_leaves_with_it(tmp_path: Path, store: Path) -> N
     assert (again["rows"], again["removed"], again["freeBytes"]) == (0, [], 0)
     assert execute(store, "PRAGMA freelist_count") == [(0,)]
     assert rows(store) == before[400:]
+
+
+def test_tags_of_another_version_leave_with_their_rows(store: Path) -> None:
+    version = execute(store, "SELECT version_id FROM filter_rule_versions")[0][0]
+    for _ in app.retaggings(f"sqlite:{store}").make(version):
+        pass
+    assert execute(store, "SELECT count(*) FROM option_trade_retagged") == [(600,)]
+    retention(store, "--keep-sessions", "1")
+    assert execute(store, "SELECT session_date, rows FROM rule_retaggings") == [(20241106, 200)]
+    beside, stored = (f"SELECT seq FROM option_trade_{which} ORDER BY seq" for which in ("retagged", "enriched"))
+    assert execute(store, beside) == execute(store, stored)
     with app.replay(f"sqlite:{store}", 20241106, verify=True) as run:
         *_, found = run.run()
     assert (found.rows, found.total) == (200, 0)

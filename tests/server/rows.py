@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from phenix.app import packaged_bundle
-from phenix.engine.bundle import Bundle
+from phenix.dsl.source import Source
+from phenix.engine.bundle import Bundle, compile_bundle, read_rules
 from phenix.engine.flow import ENRICHED, INDEX, RAW, STORED
 from phenix.engine.store.base import Batch, RuleVersion, Writer
 from phenix.engine.store.sqlite import open_writer
@@ -62,6 +63,23 @@ def rules() -> Bundle:
     return packaged_bundle()
 
 
+OTHER = """edition 1
+chip mine "Mine" = @whales or symbol = SPY
+"""
+
+
+@cache
+def other_rules() -> Bundle:
+    """Rules with whales from another threshold, another score, and a chip of their own."""
+    sources = [
+        Source(one.name, one.text.replace("money = 500k", "money = 50k").replace("0.35 *", "0.25 *"))
+        for one in read_rules()
+    ]
+    bundle, found = compile_bundle([*sources, Source("mine.phx", OTHER)])
+    assert bundle is not None, found
+    return bundle
+
+
 class Store:
     """A store being written; rows are made in order, ``cancel`` takes an earlier one back."""
 
@@ -97,6 +115,12 @@ class Store:
         record = made(self.made, self.seed, cancel_record=1, condition=40, symbol=original[INDEX["symbol"]])
         self.made += 1
         return self.put([record], [(0, original[0])])[0]
+
+    def keep(self, bundle: Bundle) -> None:
+        """Keep a rule version that is not active."""
+        self.writer.put_rule_version(
+            RuleVersion(bundle.version, bundle.config_json, bundle.checksum, False, 1, None, None)
+        )
 
     def close(self) -> None:
         self.writer.close()

@@ -7,30 +7,18 @@ from typing import Any
 
 import pytest
 
-from phenix.dsl.source import Source
-from phenix.engine.bundle import Bundle, compile_bundle, read_rules
+from phenix.engine.bundle import Bundle
 from phenix.engine.flow import INDEX, Row
 from phenix.engine.predicate import compile_predicate
-from phenix.engine.store.versions import RuleVersion
 from phenix.server.rules import Rules
 from tests.server.conftest import Server
-from tests.server.rows import Store
-
-OTHER = """edition 1
-chip mine "Mine" = @whales or symbol = SPY
-"""
+from tests.server.rows import Store, other_rules
 
 
 @pytest.fixture(scope="module")
 def other() -> Bundle:
-    """Whales from another threshold, another score, and a chip of its own."""
-    sources = [
-        Source(one.name, one.text.replace("money = 500k", "money = 50k").replace("0.35 *", "0.25 *"))
-        for one in read_rules()
-    ]
-    bundle, found = compile_bundle([*sources, Source("mine.phx", OTHER)])
-    assert bundle is not None, found
-    return bundle
+    """Other rules than those the rows are tagged by."""
+    return other_rules()
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +27,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, other: Bundle) -> Iterator[
     store = Store(tmp_path_factory.mktemp("other") / "flow.sqlite")
     for row in store.add(300)[5:300:60]:
         store.cancel(row)
-    store.writer.put_rule_version(RuleVersion(other.version, other.config_json, other.checksum, False, 1, None, None))
+    store.keep(other)
     rows = store.writer.reads.rows_after(0, 1_000)
     store.close()
     server = Server(store.url)
@@ -99,7 +87,7 @@ def test_rows_without_it_are_as_they_were_tagged(served: tuple[list[Row], Server
     ("query", "said"),
     [
         ("rules=nowhere", "`rules` is 'nowhere'; expected a rule version of the store."),
-        ("rules={other}&sortBy=sigScore", "leave `rules` out, or sort by another field than `sigScore`."),
+        ("rules={other}&sortBy=sigScore", "leave `rules` out, or sort by another field than `sigScore`, or have"),
         ("chips=mine", "there is no chip 'mine'"),
     ],
 )

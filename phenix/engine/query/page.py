@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from phenix.dsl import core as c
@@ -24,6 +24,8 @@ from phenix.engine.query.plan import Scope, count_statement, page_statement, see
 from phenix.engine.query.request import MAX_LIMIT, FlowRequest, Refusal, Total
 from phenix.engine.query.sessions import sessions_of
 from phenix.engine.store.base import Reader, StoreTimeout
+from phenix.engine.store.retagged import covers
+from phenix.engine.store.schema import TAGS
 from phenix.engine.written import Written
 
 __all__ = [
@@ -46,7 +48,7 @@ _CATCH_UP = 2_000
 _SEQ = 0  # position of seq in a stored row
 _WIDTH = len(STORED)
 _VERSION: Final = INDEX["rule_version"]
-_TAGS: Final = frozenset({"sig_score", "score_quality", "missing_metrics", "rule_version"})
+_TAGS: Final = frozenset({*TAGS, "rule_version"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +66,20 @@ class Page:
     limit: int
     elapsed_ms: float
     plan: str = "store"
-    """Where the rows were found: ``memory`` and how many were looked at, or ``store``."""
+    """Where the rows were found: ``memory`` and how many were looked at, or ``store``; and of another rule version
+    whether its tags were computed for the request, or had been stored by re-tagging.
+    """
     waiting: bool = False
     """Whether prints that wait for enrichment are among those looked at, as they were received."""
 
 
-def _compile(request: FlowRequest, bundle: Bundle) -> Predicate | Refusal:
-    """The filter of a request, which reads stored chips, or those of the version it names, written out."""
-    found = compile_filter(request.parts, bundle)
-    if not request.rules or isinstance(found, Refusal):
-        return found
-    if request.sort.name in _TAGS:
-        detail = "Rows are sorted by what they were tagged with: leave `rules` out, or sort by another field than {}."
-        return Refusal("invalid_query", detail.format(f"`{request.sort.json}`"))
+def _written(found: Predicate, bundle: Bundle) -> Predicate:
+    """A filter with the chips and the score of its rules written out: it reads nothing that rows are tagged with."""
     return predicate_of(Written(bundle).of(found.checked), found.text, bundle, reads=found.reads)
 
 
-def _tagged(rows: Sequence[Row], request: FlowRequest, bundle: Bundle) -> tuple[Row, ...]:
-    """Rows with the chips and the score of the version that the request names; those that wait have none yet."""
-    if not request.rules:
-        return tuple(rows)
+def _tagged(rows: Sequence[Row], bundle: Bundle) -> tuple[Row, ...]:
+    """Rows with the chips and the score of a version; those that wait have none yet."""
     again = [list(row) for row in rows]
     bundle.tag(row for row in again if row[_VERSION] is not None)
     return tuple(map(tuple, again))
@@ -141,9 +137,10 @@ def fetch_page(
     began. Raises StoreError, and StoreTimeout past ``timeout_s``.
     """
     begun = time.monotonic()
-    predicate = _compile(request, bundle)
-    if isinstance(predicate, Refusal):
-        return predicate
+    stored = compile_filter(request.parts, bundle)
+    if isinstance(stored, Refusal):
+        return stored
+    predicate = _written(stored, bundle) if request.rules else stored
     asked = walk_hash(request, predicate)
     watermark = reader.watermark()
     after = resume_after(request, asked, bundle, watermark, waiting=True) if request.cursor else None
@@ -154,9 +151,22 @@ def fetch_page(
     if behind if after is None else after.waiting:
         waiting = Waiting(scope.as_of, reader.raw_watermark() if after is None else after.waiting)
     limit = min(request.limit, MAX_LIMIT)
-    search = None if live is None else search_of(live, reader, request, predicate, scope, timeout_s)
-    found = _enriched(reader, request, predicate, scope, search, after, timeout_s)
-    total = _count(reader, request, predicate, scope, search, waiting, timeout_s)
+    by_tag = bool(request.rules) and request.sort.name in _TAGS
+    search = None if live is None or by_tag else search_of(live, reader, request, predicate, scope, timeout_s)
+    # Columns in memory are tagged faster than stored tags are read; out of the store it is the other way.
+    dates = sessions_of(reader, predicate, scope)[0] if request.rules and search is None else []
+    if dates and covers(reader, bundle.version, dates, scope.as_of):
+        scope = replace(scope, retagged=bundle.version)
+    elif by_tag:
+        return _unsorted(request)
+    asked_of = stored if scope.retagged else predicate
+    found = _enriched(reader, request, asked_of, scope, search, after, timeout_s)
+    counts = [lambda: _count(reader, request, asked_of, scope, search, timeout_s)]
+    if waiting is not None:
+        counts.append(lambda: count_waiting(reader, request, predicate, scope, waiting, timeout_s))
+    total = _total(request, counts)
+    if scope.retagged and not covers(reader, bundle.version, dates, scope.as_of):  # they are being removed
+        return fetch_page(reader, request, bundle, live=live, timeout_s=timeout_s, behind=behind)
     if waiting is not None:
         found = merged(request, found, waiting_rows(reader, request, predicate, scope, waiting, after, timeout_s))
     next_cursor = None
@@ -164,8 +174,11 @@ def fetch_page(
         (last, key), since = found[limit - 1], scope.session or scope.since
         upto = waiting.upto if waiting else 0
         next_cursor = Cursor(asked, bundle.version, scope.as_of, since, key, last[_SEQ], upto).encode()
+    rows, plan = tuple(row for row, _ in found[:limit]), "store" if search is None else search.plan
+    if request.rules:
+        plan += ", re-tagged" if scope.retagged else ", tags computed"
     return Page(
-        rows=_tagged([row for row, _ in found[:limit]], request, bundle),
+        rows=_tagged(rows, bundle) if request.rules and not scope.retagged else rows,
         as_of=scope.as_of,
         watermark=watermark,
         session=scope.session or scope.since or None,
@@ -175,8 +188,16 @@ def fetch_page(
         where=predicate.text,
         limit=limit,
         elapsed_ms=(time.monotonic() - begun) * 1000,
-        plan="store" if search is None else search.plan,
+        plan=plan,
         waiting=waiting is not None,
+    )
+
+
+def _unsorted(request: FlowRequest) -> Refusal:
+    return Refusal(
+        "invalid_query",
+        f"Rows are sorted by what they were tagged with: leave `rules` out, or sort by another field than"
+        f" `{request.sort.json}`, or have the sessions re-tagged by `phenix rules retag {request.rules}`.",
     )
 
 
@@ -301,21 +322,20 @@ def _count(
     predicate: Predicate,
     scope: Scope,
     search: Search | Several | None,
-    waiting: Waiting | None,
     timeout_s: float | None,
-) -> int | None:
+) -> int:
+    if search is not None:
+        return search.count()
+    statement = count_statement(request, predicate, scope)
+    return int(reader.execute(statement.sql, statement.params, timeout_s=timeout_s)[0][0])
+
+
+def _total(request: FlowRequest, counts: Sequence[Callable[[], int]]) -> int | None:
     if request.total is Total.NONE:
         return None
     try:
-        if search is not None:
-            total = search.count()
-        else:
-            statement = count_statement(request, predicate, scope)
-            total = int(reader.execute(statement.sql, statement.params, timeout_s=timeout_s)[0][0])
-        if waiting is not None:
-            total += count_waiting(reader, request, predicate, scope, waiting, timeout_s)
+        return sum(count() for count in counts)
     except StoreTimeout:
         if request.total is Total.EXACT:
             raise
         return None
-    return total

@@ -16,7 +16,7 @@ from phenix.engine.flow import BY_NAME, STORED, Field, Part
 from phenix.engine.predicate import Predicate
 from phenix.engine.query.cursor import Cursor
 from phenix.engine.query.request import FlowRequest
-from phenix.engine.store.schema import FROM_ROWS
+from phenix.engine.store.schema import FROM_RETAGGED, FROM_ROWS
 
 __all__ = [
     "CANCEL_FIELDS",
@@ -34,7 +34,6 @@ __all__ = [
 CANCEL_FIELDS: Final = frozenset({"cancelled", "cancel_record"})
 """A filter that reads one of these decides about cancelled prints and cancel records itself."""
 
-_FROM_PAGE: Final = f"page CROSS JOIN {FROM_ROWS.replace(' ON ', ' ON t.seq = page.seq AND ')}"
 _COLUMNS: Final = ", ".join(f.sql for f in STORED)
 
 
@@ -48,11 +47,20 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a page is taken from: rows up to ``as_of``, of ``session`` alone or from ``since`` on (0: all)."""
+    """What a page is taken from: rows up to ``as_of``, of ``session`` alone or from ``since`` on (0: all).
+
+    ``retagged`` is the rule version whose stored tags the rows have, "" for those they are stored with.
+    """
 
     as_of: int
     session: int = 0
     since: int = 0
+    retagged: str = ""
+
+    @property
+    def rows(self) -> Statement:
+        """The FROM clause."""
+        return Statement(FROM_RETAGGED, (self.retagged,)) if self.retagged else Statement(FROM_ROWS)
 
 
 def sees_cancelled(request: FlowRequest, predicate: Predicate) -> bool:
@@ -76,19 +84,21 @@ def page_statement(request: FlowRequest, predicate: Predicate, scope: Scope, aft
         nulls = f"{value} IS NULL, " if request.sort.nullable else ""
         return f"{seq} {direction}" if by_seq else f"{nulls}{value} {direction}, {seq} {direction}"
 
+    rows = scope.rows
     sql = (
-        f"WITH page AS MATERIALIZED (SELECT t.seq AS seq, {key.sql} AS sort_key FROM {FROM_ROWS} "
+        f"WITH page AS MATERIALIZED (SELECT t.seq AS seq, {key.sql} AS sort_key FROM {rows.sql} "
         f"WHERE {where.sql} ORDER BY {order('sort_key', 't.seq')} LIMIT ?) "
-        f"SELECT {_COLUMNS}, page.sort_key FROM {_FROM_PAGE} "
+        f"SELECT {_COLUMNS}, page.sort_key FROM page CROSS JOIN {rows.sql} WHERE t.seq = page.seq "
         f"ORDER BY {order('page.sort_key', 'page.seq')}"
     )
-    return Statement(sql, (*key.params, *where.params, request.limit + 1))
+    return Statement(sql, (*key.params, *rows.params, *where.params, request.limit + 1, *rows.params))
 
 
 def count_statement(request: FlowRequest, predicate: Predicate, scope: Scope) -> Statement:
     """The number of rows on all pages."""
     where = _where(request, predicate, scope)
-    return Statement(f"SELECT count(*) FROM {FROM_ROWS} WHERE {where.sql}", where.params)
+    rows = scope.rows
+    return Statement(f"SELECT count(*) FROM {rows.sql} WHERE {where.sql}", (*rows.params, *where.params))
 
 
 def rows_statement(
@@ -97,15 +107,17 @@ def rows_statement(
     """Seq and some stored fields of the matching rows after a seq, by seq."""
     where = both(_where(request, predicate, scope), Statement("t.seq > ?", (after,)))
     columns = ", ".join(BY_NAME[name].sql for name in ("seq", *fields))
-    sql = f"SELECT {columns} FROM {FROM_ROWS} WHERE {where.sql} ORDER BY t.seq LIMIT ?"
-    return Statement(sql, (*where.params, limit))
+    rows = scope.rows
+    sql = f"SELECT {columns} FROM {rows.sql} WHERE {where.sql} ORDER BY t.seq LIMIT ?"
+    return Statement(sql, (*rows.params, *where.params, limit))
 
 
 def span_statement(request: FlowRequest, predicate: Predicate, scope: Scope, after: int, upto: int) -> Statement:
     """The columns of STORED of the first matching rows with after < seq <= upto, by seq."""
     where = both(Statement("t.seq > ? AND t.seq <= ?", (after, upto)), _where(request, predicate, scope))
-    sql = f"SELECT {_COLUMNS} FROM {FROM_ROWS} WHERE {where.sql} ORDER BY t.seq LIMIT ?"
-    return Statement(sql, (*where.params, request.limit))
+    rows = scope.rows
+    sql = f"SELECT {_COLUMNS} FROM {rows.sql} WHERE {where.sql} ORDER BY t.seq LIMIT ?"
+    return Statement(sql, (*rows.params, *where.params, request.limit))
 
 
 def _where(request: FlowRequest, predicate: Predicate, scope: Scope) -> Statement:

@@ -19,6 +19,7 @@ from phenix.engine.store.schema import (
     INDEXES,
     LEAVING,
     RAW_TABLE,
+    RETAGGED,
     SHADOW,
     TABLES,
     column,
@@ -94,6 +95,11 @@ def _activations(connection: Connection) -> None:
     )
 
 
+def _retagged(connection: Connection) -> None:
+    for statement in RETAGGED:
+        connection.execute(statement)
+
+
 MIGRATIONS: Final = (
     Migration(1, "tables and indexes", _create),
     Migration(2, "gaps of the stream", _gaps),
@@ -101,6 +107,7 @@ MIGRATIONS: Final = (
     Migration(4, "what the terminal's feed is like", _feed),
     Migration(5, "a rule version in shadow", _shadow),
     Migration(6, "what was asked of the rules", _activations),
+    Migration(7, "tags of other rule versions", _retagged),
 )
 
 LATEST: Final = MIGRATIONS[-1].version

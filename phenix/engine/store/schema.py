@@ -9,27 +9,32 @@ from __future__ import annotations
 from typing import Final
 
 from phenix.dsl.types import Kind
-from phenix.engine.flow import ENRICHED, RAW, STORED, Field
+from phenix.engine.flow import BY_NAME, ENRICHED, RAW, STORED, Field
 
 __all__ = [
     "ACTIVATIONS",
     "ALL_ROWS",
     "ENRICHED_TABLE",
     "FEED",
+    "FROM_RETAGGED",
     "FROM_ROWS",
     "GAPS",
     "HELD_SESSIONS",
     "INDEXES",
     "INSERT_ENRICHED",
     "INSERT_RAW",
+    "INSERT_RETAGGED",
     "LEAVING",
     "RAW_TABLE",
+    "RETAGGED",
+    "RETAGGED_TABLE",
     "SELECT_RAW",
     "SELECT_SESSION",
     "SELECT_STORED",
     "SHADOW",
     "STAYING",
     "TABLES",
+    "TAGS",
     "column",
     "column_sql",
 ]
@@ -43,6 +48,9 @@ ALL_ROWS: Final = f"{ENRICHED_TABLE} e JOIN {RAW_TABLE} t ON t.seq = e.seq"
 """FROM clause under which Field.sql is valid."""
 FROM_ROWS: Final = f"{ALL_ROWS} AND {STAYING}"
 """The same without rows that are being removed: what readers see."""
+RETAGGED_TABLE: Final = "option_trade_retagged"
+TAGS: Final = ("sig_score", "score_quality", "missing_metrics", "chips_set", "chips_known")
+"""What a rule version gives a row; the other fields are the same under every version."""
 HELD_SESSIONS: Final = f"""WITH RECURSIVE held (date) AS (
     SELECT max(session_date) FROM {RAW_TABLE}
     UNION ALL SELECT (SELECT max(session_date) FROM {RAW_TABLE} WHERE session_date < held.date) FROM held
@@ -112,6 +120,17 @@ SHADOW: Final = (
         PRIMARY KEY (session_date, active_version, candidate_version)) STRICT, WITHOUT ROWID""",
 )
 
+# What other rule versions would have tagged rows with, and up to which seq of each session that is known: see
+# :mod:`phenix.engine.store.retagged`.
+RETAGGED: Final = (
+    """CREATE TABLE IF NOT EXISTS rule_retaggings (
+        version_id TEXT NOT NULL, session_date INTEGER NOT NULL, upto_seq INTEGER NOT NULL, rows INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL, PRIMARY KEY (version_id, session_date)) STRICT, WITHOUT ROWID""",
+    f"""CREATE TABLE IF NOT EXISTS {RETAGGED_TABLE} (
+        version_id TEXT NOT NULL, seq INTEGER NOT NULL, {", ".join(column_sql(BY_NAME[name]) for name in TAGS)},
+        PRIMARY KEY (version_id, seq)) STRICT, WITHOUT ROWID""",
+)
+
 TABLES: Final = (
     # Beside the row: the terminal's own words for it (null for a file, which is still there), and how far the
     # stream had come in the transaction that stored it.
@@ -152,6 +171,7 @@ TABLES: Final = (
     FEED,
     *SHADOW,
     ACTIVATIONS,
+    *RETAGGED,
 )
 
 INDEXES: Final = (
@@ -170,6 +190,10 @@ INSERT_RAW: Final = (
 INSERT_ENRICHED: Final = (
     f"INSERT INTO {ENRICHED_TABLE} (seq, trade_id, {_names(ENRICHED)}) VALUES ({', '.join('?' * (len(ENRICHED) + 2))})"
 )
+INSERT_RETAGGED: Final = (
+    f"INSERT INTO {RETAGGED_TABLE} (version_id, seq, {_names(tuple(BY_NAME[name] for name in TAGS))})"
+    f" VALUES ({', '.join('?' * (len(TAGS) + 2))})"
+)
 SELECT_RAW: Final = f"SELECT {', '.join(field.sql for field in RAW)} FROM {RAW_TABLE} t"
 SELECT_STORED: Final = f"SELECT {', '.join(field.sql for field in STORED)} FROM {FROM_ROWS}"
 SELECT_SESSION: Final = (
@@ -177,3 +201,18 @@ SELECT_SESSION: Final = (
     f" FROM {RAW_TABLE} t LEFT JOIN {ENRICHED_TABLE} e ON e.seq = t.seq WHERE {STAYING}"
 )
 """As SELECT_STORED, with rows whose enriched part is missing, and last the trade id of that part."""
+
+
+def _retagged(field: Field) -> str:
+    name = f'"{column(field)}"'
+    if field.name == "rule_version":
+        return f"r.version_id AS {name}"
+    return f"r.{name}" if field.name in TAGS else f"x.{name}"
+
+
+FROM_RETAGGED: Final = FROM_ROWS.replace(
+    f"{ENRICHED_TABLE} e",
+    f"(SELECT r.seq, x.trade_id, {', '.join(map(_retagged, ENRICHED))} FROM {RETAGGED_TABLE} r"
+    f" JOIN {ENRICHED_TABLE} x ON x.seq = r.seq WHERE r.version_id = ?) e",
+)
+"""FROM_ROWS with the tags of another rule version, its one parameter, in the place of those rows are stored with."""

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import apsw
 
 from phenix.engine.store.base import RETENTION_STREAM
-from phenix.engine.store.schema import ENRICHED_TABLE, RAW_TABLE
+from phenix.engine.store.schema import ENRICHED_TABLE, RAW_TABLE, RETAGGED_TABLE
 from phenix.engine.store.sqlite_file import BUSY_MS, check_identity, lock_writer, open_beside, open_reading, prepare
 from phenix.engine.store.sqlite_guard import guarded, transaction
 
@@ -26,6 +26,7 @@ __all__ = ["Held", "Leaving", "Removed", "compact", "finish", "held_sessions", "
 
 _ROWS: Final = 5_000
 """Rows of one transaction: some tens of milliseconds in which the writer waits."""
+_RETAGGED_BY: Final = "SELECT version_id FROM rule_retaggings WHERE session_date = ?"
 _HOUR_MS: Final = 3_600_000
 
 Tell = Callable[[int], None]
@@ -128,13 +129,18 @@ def finish(connection: apsw.Connection, tell: Tell, removed: Removed | None = No
         some = f"(SELECT seq FROM {RAW_TABLE} WHERE session_date = ? ORDER BY seq LIMIT {_ROWS})"
         while count := _delete(
             connection,
+            (f"DELETE FROM {RETAGGED_TABLE} WHERE version_id IN ({_RETAGGED_BY}) AND seq IN {some}", (date, date)),
             (f"DELETE FROM {ENRICHED_TABLE} WHERE seq IN {some}", (date,)),
             (f"DELETE FROM {RAW_TABLE} WHERE seq IN {some}", (date,)),
         ):
             removed.rows += count
             tell(removed.rows)
         _remove_beside(connection, session, removed)
-        _delete(connection, ("DELETE FROM session_leaving", ()))
+        _delete(
+            connection,
+            ("DELETE FROM rule_retaggings WHERE session_date = ?", (date,)),
+            ("DELETE FROM session_leaving", ()),
+        )
     return removed
 
 

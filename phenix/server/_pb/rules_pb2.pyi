@@ -248,12 +248,14 @@ class ListVersionsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ListVersionsResponse(_message.Message):
-    __slots__ = ("versions", "activations")
+    __slots__ = ("versions", "activations", "retaggings")
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     ACTIVATIONS_FIELD_NUMBER: _ClassVar[int]
+    RETAGGINGS_FIELD_NUMBER: _ClassVar[int]
     versions: _containers.RepeatedCompositeFieldContainer[RuleVersion]
     activations: _containers.RepeatedCompositeFieldContainer[Activation]
-    def __init__(self, versions: _Optional[_Iterable[_Union[RuleVersion, _Mapping]]] = ..., activations: _Optional[_Iterable[_Union[Activation, _Mapping]]] = ...) -> None: ...
+    retaggings: _containers.RepeatedCompositeFieldContainer[Retagging]
+    def __init__(self, versions: _Optional[_Iterable[_Union[RuleVersion, _Mapping]]] = ..., activations: _Optional[_Iterable[_Union[Activation, _Mapping]]] = ..., retaggings: _Optional[_Iterable[_Union[Retagging, _Mapping]]] = ...) -> None: ...
 
 class RuleVersion(_message.Message):
     __slots__ = ("version", "checksum", "active", "created_at", "activated_at", "activated_seq")
@@ -270,6 +272,22 @@ class RuleVersion(_message.Message):
     activated_at: str
     activated_seq: int
     def __init__(self, version: _Optional[str] = ..., checksum: _Optional[str] = ..., active: _Optional[bool] = ..., created_at: _Optional[str] = ..., activated_at: _Optional[str] = ..., activated_seq: _Optional[int] = ...) -> None: ...
+
+class Retagging(_message.Message):
+    __slots__ = ("version", "session_date", "state", "rows", "waiting_rows", "updated_at")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_DATE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_ROWS_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    session_date: str
+    state: str
+    rows: int
+    waiting_rows: int
+    updated_at: str
+    def __init__(self, version: _Optional[str] = ..., session_date: _Optional[str] = ..., state: _Optional[str] = ..., rows: _Optional[int] = ..., waiting_rows: _Optional[int] = ..., updated_at: _Optional[str] = ...) -> None: ...
 
 class Activation(_message.Message):
     __slots__ = ("number", "cause", "version", "before", "seq", "at", "refused", "waiting", "asked_at", "asked_by", "reason", "forced")
