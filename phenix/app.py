@@ -594,7 +594,8 @@ def service(
     speaking = alerts(saved, opened, queries, kept, partial(Rulebook, packaged, rollout), progress_s, settings)
     made = FlowService(
         queries, replays, followers, Log(opened, replays.run, also=take), live, packaged, kept, Editor(),
-        RuleDesk(lifecycle(store, limits)), speaking, Gauge(Calendar.packaged(), clock or time.time),
+        RuleDesk(lifecycle(store, limits), comparisons(store, limits)), speaking,
+        Gauge(Calendar.packaged(), clock or time.time),
         timeout_s=timeout_s, progress_s=progress_s, rollout=rollout,
     )  # fmt: skip
     made.served.spans = spans or made.served.spans

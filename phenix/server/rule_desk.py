@@ -13,6 +13,7 @@ from phenix.engine.bundle import Bundle
 from phenix.engine.lifecycle import Ask, Lifecycle, activation_json, retagging_json, version_json
 from phenix.engine.logs import noted
 from phenix.engine.query.request import Refusal
+from phenix.engine.shadow.comparisons import Comparisons
 from phenix.engine.store.base import Problem, StoreError
 from phenix.engine.store.versions import Activation
 
@@ -29,8 +30,9 @@ CERTIFIED_MOST: Final = 20_000
 class RuleDesk:
     """Answers requests about rule versions. What a caller can cause comes back as a Refusal."""
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
+    def __init__(self, lifecycle: Lifecycle, comparisons: Comparisons) -> None:
         self._life = lifecycle
+        self._comparisons = comparisons
         self.changed: Callable[[], Awaitable[object]] | None = None
         """Called after a change, before it is answered, so that who asked is served by the new rules from then on."""
         self._one = asyncio.Lock()  # of what changes rules, and of what takes a processor for seconds, one at a time
@@ -44,6 +46,10 @@ class RuleDesk:
                     "retaggings": [retagging_json(one, rest) for one, rest in self._life.retaggings()]}  # fmt: skip
 
         return await self._read(read)
+
+    async def shadow(self) -> dict[str, Any] | Refusal | None:
+        """How the version in shadow stands; None where there is none."""
+        return await self._read(self._comparisons.standing)
 
     async def push(self, sources: Sequence[Source]) -> dict[str, Any] | Refusal:
         """Store rule files as a version."""

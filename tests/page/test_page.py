@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
+from phenix import app
+from phenix.engine.query.request import Refusal
 from tests.page.conftest import Served
 
 pytestmark = pytest.mark.browser
@@ -370,6 +372,28 @@ def test_a_chip_that_is_not_rolled_out_is_shown_and_cannot_be_asked_for(page: Pa
     finally:
         growing.stop()
         growing.start()
+
+
+def test_the_candidate_in_shadow_and_its_verdict_so_far_are_shown(page: Page, growing: Served) -> None:
+    stored = app.lifecycle(growing.store).set_params("", {"whales_min": "60k"})
+    assert not isinstance(stored, Refusal)
+    version, desk = stored[0].version, app.comparisons(growing.store)
+    opened(page, growing)
+    shadow = page.locator(".strip .shadow")
+    expect(shadow).to_have_count(0)
+    try:
+        desk.name(version)
+        opened(page, growing)
+        expect(shadow).to_have_text(f"Shadow {version[:8]} no verdict yet, 0 of 3 sessions")
+        for _ in desk.compare(version, 1):
+            pass
+        opened(page, growing)
+        expect(shadow).to_have_text(f"Shadow {version[:8]} outside its bands, 1 of 3 sessions")
+        expect(shadow).to_have_attribute("title", re.compile(f"Rule version {version} .* @whales is on"))
+    finally:
+        desk.name(None)
+    opened(page, growing)
+    expect(shadow).to_have_count(0)
 
 
 def test_values_are_shown_by_the_conventions(page: Page, served: Served) -> None:

@@ -103,7 +103,7 @@ async def served(store: Store) -> AsyncIterator[Served]:
     service = FlowService(
         queries, replays, Readers(partial(open_reader, store.path), 1),
         Log(partial(open_reader, store.path), replays.run), LiveIndex(), store.bundle, saved, made.editor(),
-        RuleDesk(app.lifecycle(store.url)),
+        RuleDesk(app.lifecycle(store.url), app.comparisons(store.url)),
         app.alerts(kept, partial(open_reader, store.path), replays, saved, book, 60),
         Gauge(Calendar.packaged(), time.time), timeout_s=LONG_S, progress_s=60, rollout=Rollout(),
     )  # fmt: skip

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
+from phenix import app
 from phenix.engine.flow import INDEX
 from phenix.engine.rollout import CORE, Mode, Rollout, State, read_rollout
 from phenix.server._pb import flow_pb2, flow_pb2_grpc
 from tests.server.conftest import Server, run
-from tests.server.rows import Store
+from tests.server.rows import Store, other_rules
 
 
 @pytest.mark.parametrize(
@@ -96,3 +98,33 @@ def test_a_chip_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (
         2, "phenix: FLOW_FILTERS_V2 names sweep: there is no such chip; write its id, as in `sweeps`\n",
     )  # fmt: skip
+
+
+def test_the_catalog_says_which_version_is_in_shadow_and_how_it_stands(core: tuple[Store, Server]) -> None:
+    store, server = core
+    other = other_rules()
+    store.keep(other)
+
+    def shadow() -> dict[str, Any] | None:
+        found: dict[str, Any] | None = server.get("/api/flow/filters/catalog")[1]["shadow"]
+        return found
+
+    desk = app.comparisons(store.url)
+    assert shadow() is None
+    desk.name(other.version)
+    named = shadow()
+    assert named is not None
+    assert named.pop("since")
+    needed = (
+        "whole sessions are compared and 3 are needed: leave the version in shadow, or compare stored sessions with "
+    )
+    assert named == {
+        "version": other.version, "outcome": "insufficient", "reason": f"0 {needed}`phenix rules compare`", "rows": 0,
+        "sessions": 0, "sessionsRequired": 3,
+    }  # fmt: skip
+    assert [step.done for _, step in desk.compare(other.version, 1)][-1] == 60
+    compared = shadow()
+    assert compared is not None
+    assert (compared["outcome"], compared["rows"], compared["sessions"]) == ("outside", 60, 1)
+    desk.name(None)
+    assert shadow() is None

@@ -379,7 +379,7 @@ def test_a_slow_reader_over_a_socket_loses_nothing(store: Store) -> None:
         saved = SavedQueries(*files, replays)
         service = FlowService(
             Readers(open_store, 1), replays, Readers(open_store, 1), log, LiveIndex(), store.bundle, saved, Editor(),
-            RuleDesk(app.lifecycle(store.url)),
+            RuleDesk(app.lifecycle(store.url), app.comparisons(store.url)),
             app.alerts(kept, open_store, replays, saved, partial(Rulebook, store.bundle, Rollout()), 60),
             Gauge(Calendar.packaged(), time.time), timeout_s=5, progress_s=60, rollout=Rollout(),
         )  # fmt: skip

@@ -28,6 +28,17 @@ export interface Field {
   filterable: boolean;
 }
 
+/** The rule version that is compared with the active one, and what its comparison says so far. */
+export interface Candidate {
+  version: string;
+  since: string;
+  outcome: string;
+  reason: string;
+  rows: number;
+  sessions: number;
+  sessionsRequired: number;
+}
+
 export interface Parameter {
   name: string;
   kind: string;
@@ -39,6 +50,7 @@ interface CatalogJson {
   chips: Chip[];
   fields: Field[];
   parameters: Parameter[];
+  shadow: Candidate | null;
 }
 
 export class Catalog {
@@ -46,6 +58,7 @@ export class Catalog {
   readonly fields: readonly Field[];
   readonly parameters: readonly Parameter[];
   readonly ruleVersion: string;
+  readonly shadow: Candidate | null;
   readonly #chips = new Map<string, Chip>();
   readonly #fields = new Map<string, Field>();
   readonly #parameters = new Map<string, Parameter>();
@@ -55,6 +68,7 @@ export class Catalog {
     this.fields = json.fields;
     this.parameters = json.parameters ?? [];
     this.ruleVersion = json.ruleVersion;
+    this.shadow = json.shadow;
     for (const chip of json.chips) {
       for (const name of [...chip.aliases, chip.label, chip.id]) this.#chips.set(name.toLowerCase(), chip);
     }

@@ -1,6 +1,7 @@
 /** The top of the page: name, where box, how current the tape is, and its switches. */
 
 import { useEffect, useState } from "preact/hooks";
+import type { Candidate } from "./catalog";
 import * as format from "./format";
 import type { Model } from "./model";
 import { pills } from "./pills";
@@ -108,7 +109,20 @@ function share(part: number, whole: number): string {
   return whole > 0 ? `${Math.round((100 * part) / whole)}%` : "–";
 }
 
-/** Sums over the loaded rows. */
+const OUTCOMES: Record<string, string> = { within: "within its bands", outside: "outside its bands", insufficient: "no verdict yet" };
+
+/** Which rule version is compared with the active one, and how that stands. */
+function Shadow({ candidate }: { candidate: Candidate }) {
+  const { version, outcome, reason, rows, sessions, sessionsRequired } = candidate;
+  const of = sessions < sessionsRequired ? ` of ${sessionsRequired}` : "";
+  return (
+    <span class={`shadow ${outcome}`} title={`Rule version ${version} is compared with the active one, ${format.count(rows)} rows so far: ${reason}.`}>
+      Shadow <b>{version.slice(0, 8)}</b> {OUTCOMES[outcome] ?? outcome}, {sessions}{of} sessions
+    </span>
+  );
+}
+
+/** Sums over the loaded rows, and what the rules are compared with. */
 export function Strip({ model }: { model: Model }) {
   const { totals, rows } = model;
   const leaning = totals.bullish + totals.bearish;
@@ -131,6 +145,7 @@ export function Strip({ model }: { model: Model }) {
         </span>
         <span class="bearish">{share(totals.bearish, leaning)} ▼</span>
       </span>
+      {model.catalog?.shadow && <Shadow candidate={model.catalog.shadow} />}
       {model.watermark > 0 && (
         <span class="push faint" title="The last position of the store this page has seen">
           seq {format.count(model.watermark)}

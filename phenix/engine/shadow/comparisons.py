@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from phenix.engine.bundle import Bundle
+from phenix.engine.encode import ts_text
 from phenix.engine.enrich.calendar import Calendar
-from phenix.engine.shadow.bands import Bands, verdict
+from phenix.engine.shadow.bands import REQUIRED, Bands, verdict
 from phenix.engine.shadow.report import artifacts_of, report, write_artifact
 from phenix.engine.shadow.sessions import Comparing, compare_session
 from phenix.engine.store.base import Reader
@@ -53,6 +54,24 @@ class Comparisons:
     def name(self, version_id: str | None) -> Candidate | None:
         """Put a version in shadow, None for none; the one that was before."""
         return set_candidate(self._path, version_id)
+
+    def standing(self) -> dict[str, Any] | None:
+        """How the version in shadow stands beside the active one, as JSON; None where there is no other one."""
+        with self._open_reader() as reader:
+            named, active = candidate(reader), reader.rule_version()
+            if named is None or active is None or named.version_id == active.version_id:
+                return None
+            now = self._clock()
+            found = verdict(reader, active.version_id, named.version_id, now_utc=now, bands=self._bands)
+        return {
+            "version": named.version_id,
+            "since": ts_text(named.since_utc),
+            "outcome": found.outcome.value,
+            "reason": found.reason,
+            "rows": sum(one.rows for one in found.sessions),
+            "sessions": sum(one.whole for one in found.sessions),
+            "sessionsRequired": REQUIRED,
+        }
 
     def compare(self, version_id: str, sessions: int) -> Iterator[tuple[int, Comparing]]:
         """Compare the latest stored sessions, oldest first, with the active version; each is kept once it is whole.

@@ -200,7 +200,9 @@ class _Gateway:
         found = await self._service.saved.page("preset", MAX_LIMIT)
         # Null where they cannot be read: everything else still can.
         named = None if isinstance(found, Refusal) else [_named(entry) for entry in found.entries]
-        content = orjson.dumps({**self._catalog[1], "presets": named})
+        shadow = await self._service.desk.shadow()
+        beside = {"presets": named, "shadow": None if isinstance(shadow, Refusal) else shadow}
+        content = orjson.dumps({**self._catalog[1], **beside})
         return Response(content, headers={"cache-control": "no-cache"}, media_type=JSON)
 
     async def stream(self, request: Request) -> Response:

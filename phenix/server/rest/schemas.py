@@ -14,6 +14,7 @@ from phenix.dsl.types import Kind
 from phenix.engine.encode import ROW_KEYS, json_value
 from phenix.engine.flow import FIELDS, Field
 from phenix.engine.legacy import KEYS
+from phenix.engine.shadow.bands import Outcome
 from phenix.server._pb import flow_pb2, rules_pb2
 from phenix.server.alerts.settings import DELIVERY as ALERT_DELIVERY
 from phenix.server.alerts.settings import TARGET as ALERT_TARGET
@@ -290,8 +291,16 @@ _SHAPES: Final[dict[str, Schema]] = {
         "type": "object",
         "description": "What can be asked of the active rule version.",
         "properties": {"ruleVersion": _TEXT, "ruleChecksum": _TEXT, "scoringModel": _TEXT,
+                       "shadow": _or_null(ref("Candidate")),
                        **dict.fromkeys(("chips", "fields", "parameters"), list_of({"type": "object"}))},
-        "required": ["ruleVersion", "ruleChecksum", "scoringModel", "chips", "fields", "parameters"],
+        "required": ["ruleVersion", "ruleChecksum", "scoringModel", "shadow", "chips", "fields", "parameters"],
+    },
+    "Candidate": {
+        **_object(
+            version=_TEXT, since=_INSTANT, outcome={**_TEXT, "enum": [one.value for one in Outcome]}, reason=_TEXT,
+            rows=_INTEGER, sessions=_INTEGER, sessionsRequired=_INTEGER,
+        ),
+        "description": "The rule version in shadow, and the verdict over the whole sessions compared so far.",
     },
     "Saved": _object(
         id=_TEXT, name=_TEXT, payloadVersion={**_TEXT, "enum": ["v2", "legacy"]},
