@@ -100,12 +100,10 @@ class RuleDesk:
             return {"version": made.bundle, "clean": made.clean, **{name: told[name] for name in shown},
                     "mismatches": [{name: one[name] for name in wrong} for one in told["mismatches"]]}  # fmt: skip
 
-        async with self._one:
-            return await self._read(run)
+        return await self._alone(run)
 
     async def _store(self, store: Callable[[], tuple[Bundle, bool] | Refusal]) -> dict[str, Any] | Refusal:
-        async with self._one:
-            found = await self._read(store)
+        found = await self._alone(store)
         if isinstance(found, Refusal):
             return found
         bundle, new = found
@@ -113,8 +111,7 @@ class RuleDesk:
                 "chips": [chip.id for chip in bundle.chips]}  # fmt: skip
 
     async def _change(self, change: Callable[[], Activation | Refusal]) -> dict[str, Any] | Refusal:
-        async with self._one:
-            found = await self._read(change)
+        found = await self._alone(change)
         if isinstance(found, Refusal):
             return found
         if self.changed is not None:
@@ -123,6 +120,13 @@ class RuleDesk:
         if found.refused is not None:
             return Refusal("conflict", f"{found.version_id} is not active: {found.refused}.")
         return activation_json(found)
+
+    async def _alone(self, run: Callable[[], _T]) -> _T | Refusal:
+        """What runs beside no other such: its thread goes on when who asked leaves, and none follows before its end."""
+        await self._one.acquire()
+        running = asyncio.ensure_future(self._read(run))
+        running.add_done_callback(lambda _: self._one.release())
+        return await asyncio.shield(running)
 
     async def _read(self, read: Callable[[], _T]) -> _T | Refusal:
         try:

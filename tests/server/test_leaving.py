@@ -19,13 +19,16 @@ import pytest
 from phenix import app
 from phenix.engine.bundle import Bundle
 from phenix.engine.enrich.calendar import Calendar
+from phenix.engine.lifecycle import Lifecycle
 from phenix.engine.live.index import LiveIndex
 from phenix.engine.live.search import Search
 from phenix.engine.log import Log
 from phenix.engine.query.page import compile_filter
+from phenix.engine.query.request import Refusal
 from phenix.engine.rollout import Rollout
 from phenix.engine.store.base import Reader, StoreTimeout
-from phenix.engine.store.sqlite import open_reader
+from phenix.engine.store.sqlite import open_reader, open_writer
+from phenix.engine.store.sqlite_rules import SqliteLedger
 from phenix.engine.store.sqlite_saved import open_saved
 from phenix.server import process
 from phenix.server._pb import flow_pb2, flow_pb2_grpc, rules_pb2, rules_pb2_grpc
@@ -228,6 +231,33 @@ def test_what_changes_something_is_not_stopped_by_a_client_that_leaves(store: St
                 while not (found := (await client.get(f"{address}/api/flow/presets")).json()["data"]):
                     pass
             assert [entry["name"] for entry in found] == ["mine"]
+
+    asyncio.run(scenario())
+
+
+def test_a_change_of_rules_that_nobody_waits_for_lets_no_other_in_before_its_end(store: Store) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def judge(*_: object) -> str:
+        begun.set()
+        return "it was judged" if go.wait(PATIENCE_S) else ""
+
+    opened = partial(open_reader, store.path), partial(open_writer, store.path)
+    life = Lifecycle(*opened, SqliteLedger(store.path), gate=judge)
+    desk = RuleDesk(life, app.comparisons(store.url))
+
+    async def scenario() -> None:
+        made = await desk.set_params("", {"whales_min": "750k"})
+        assert not isinstance(made, Refusal)
+        leaving = asyncio.create_task(desk.activate(made["version"], "", force=False))
+        assert await asyncio.to_thread(begun.wait, PATIENCE_S)
+        leaving.cancel()
+        assert isinstance((await asyncio.gather(leaving, return_exceptions=True))[0], asyncio.CancelledError)
+        assert desk._one.locked()
+        go.set()
+        next_one = await desk.activate(made["version"], "", force=False)
+        assert isinstance(next_one, Refusal)
+        assert "it was judged" in next_one.detail
 
     asyncio.run(scenario())
 
