@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -35,7 +37,8 @@ class RuleDesk:
         self._comparisons = comparisons
         self.changed: Callable[[], Awaitable[object]] | None = None
         """Called after a change, before it is answered, so that who asked is served by the new rules from then on."""
-        self._one = asyncio.Lock()  # of what changes rules, and of what takes a processor for seconds, one at a time
+        self._one = asyncio.Lock()  # changes of rules, one at a time
+        self._proving = asyncio.Lock()
 
     async def versions(self) -> dict[str, Any] | Refusal:
         """The stored versions, what was asked of them, and what they tagged beside."""
@@ -75,32 +78,27 @@ class RuleDesk:
         return found if isinstance(found, Refusal) else found.to_dict()
 
     async def certify(self, version: str, pairs: int, seed: int) -> dict[str, Any] | Refusal:
-        """Hold the targets against the reference, on random rules beside those of a version."""
+        """Hold the targets against the reference, on random rules beside those of a version.
+
+        One at a time, in a process that ends when the caller leaves.
+        """
         stored = await self._read(lambda: self._life.find(version))
         if isinstance(stored, Refusal):
             return stored
-
-        def run() -> dict[str, Any] | Refusal:
-            from phenix.engine.certify.certificate import certify
-            from phenix.engine.certify.engines import open_engines
-
-            try:
-                bundle = Bundle.from_config(stored.config_json, stored.checksum)
-            except ValueError as error:
-                return Refusal("conflict", f"Rule version {stored.version_id} cannot be used: {error}.")
-            engines, skipped = open_engines()
-            try:
-                made = certify(bundle, engines, pairs=pairs, seed=seed or secrets.randbits(31), skipped=skipped)
-            finally:
-                for engine in engines:
-                    engine.close()
-            shown = ("checksum", "seed", "rules", "rows", "pairs", "answers", "targets", "skipped", "seconds")
-            told = made.to_dict()
-            wrong = ("target", "question", "rule", "expected", "found")
-            return {"version": made.bundle, "clean": made.clean, **{name: told[name] for name in shown},
-                    "mismatches": [{name: one[name] for name in wrong} for one in told["mismatches"]]}  # fmt: skip
-
-        return await self._alone(run)
+        if self._proving.locked():
+            return Refusal("rate_limited", "Another proof is running; ask again when it has ended.")
+        async with self._proving:
+            asked = {"config": stored.config_json, "checksum": stored.checksum, "pairs": pairs,
+                     "seed": seed or secrets.randbits(31)}  # fmt: skip
+            told = await _apart("phenix.engine.certify.apart", asked)
+        if told is None:
+            return Refusal("unavailable", "The proof was ended before it was done; the server's log may say why.")
+        if "unusable" in told:
+            return Refusal("conflict", f"Rule version {stored.version_id} cannot be used: {told['unusable']}.")
+        shown = ("clean", "checksum", "seed", "rules", "rows", "pairs", "answers", "targets", "skipped", "seconds")
+        wrong = ("target", "question", "rule", "expected", "found")
+        return {"version": told["bundle"], **{name: told[name] for name in shown},
+                "mismatches": [{name: one[name] for name in wrong} for one in told["mismatches"]]}  # fmt: skip
 
     async def _store(self, store: Callable[[], tuple[Bundle, bool] | Refusal]) -> dict[str, Any] | Refusal:
         found = await self._alone(store)
@@ -136,6 +134,24 @@ class RuleDesk:
                 return Refusal("not_found", "There is no store yet: ingest makes it, and the packaged rules its first.")
             _logger.warning("the store cannot be used for rules: %s", error.message)
             return Refusal("unavailable", "The store cannot be used now; try again in a moment.")
+
+
+async def _apart(module: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """What a module says that runs in a process of its own; None when it ended without a word."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        out, _ = await process.communicate(json.dumps(asked).encode())
+    finally:
+        if process.returncode is None:  # nobody waits for it any more
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        _logger.error("%s ended with %s", module, process.returncode)
+        return None
+    told: dict[str, Any] = json.loads(out)
+    return told
 
 
 def _who() -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -260,6 +262,49 @@ def test_a_change_of_rules_that_nobody_waits_for_lets_no_other_in_before_its_end
         assert "it was judged" in next_one.detail
 
     asyncio.run(scenario())
+
+
+def test_a_proof_ends_with_who_asked_for_it(store: Store) -> None:
+    opened = partial(open_reader, store.path), partial(open_writer, store.path)
+    desk = RuleDesk(Lifecycle(*opened, SqliteLedger(store.path)), app.comparisons(store.url))
+
+    async def scenario() -> None:
+        made = await desk.set_params("", {"whales_min": "750k"})
+        assert not isinstance(made, Refusal)
+
+        async def begun() -> tuple[asyncio.Task[Any], list[str]]:
+            asked = asyncio.create_task(desk.certify(made["version"], 10**9, 1))
+            async with asyncio.timeout(PATIENCE_S):
+                while not (found := _proofs()):  # noqa: ASYNC110 - a process tells nobody that it is there
+                    await asyncio.sleep(0.01)
+            return asked, found
+
+        leaving, proofs = await begun()
+        refused = await desk.certify(made["version"], 200, 1)
+        assert isinstance(refused, Refusal)
+        assert (refused.code, _proofs()) == ("rate_limited", proofs)
+        leaving.cancel()
+        assert isinstance((await asyncio.gather(leaving, return_exceptions=True))[0], asyncio.CancelledError)
+        assert _proofs() == []
+        killed, (proof,) = await begun()
+        os.kill(int(proof), signal.SIGKILL)
+        assert (await killed).code == "unavailable"
+        told = await desk.certify(made["version"], 200, 7)
+        assert not isinstance(told, Refusal)
+        assert (told["version"], told["clean"], told["seed"]) == (made["version"], True, 7)
+
+    asyncio.run(scenario())
+
+
+def _proofs() -> list[str]:
+    """Processes of this one that prove rules."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it may end meanwhile
+            parent = (one / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid() and b"phenix.engine.certify.apart" in (one / "cmdline").read_bytes():
+                found.append(one.name)
+    return found
 
 
 def test_a_search_in_memory_ends_between_two_blocks(store: Store, bundle: Bundle) -> None:
