@@ -18,6 +18,8 @@ from grpc_status import rpc_status
 __all__ = ["Call", "call_all"]
 
 _LONGEST_S: Final = 5.0
+_PROOF_S: Final = 60.0
+"""For a proof of rules, which computes for seconds."""
 _STREAM_S: Final = 0.5
 """How long a stream that says nothing is heard."""
 _OURS: Final = "phenix."
@@ -108,8 +110,9 @@ def _call(channel: grpc.Channel, method: MethodDescriptor, data: bytes) -> Call:
     kind = ("stream" if method.client_streaming else "unary") + "_" + ("stream" if method.server_streaming else "unary")
     call = getattr(channel, kind)(name)  # bytes in, bytes out
     given = iter((data,)) if method.client_streaming else data
+    longest = _STREAM_S if method.server_streaming else _PROOF_S if method.name == "Certify" else _LONGEST_S
     try:
-        answer = call(given, timeout=_STREAM_S if method.server_streaming else _LONGEST_S)
+        answer = call(given, timeout=longest)
         if method.server_streaming:
             for _, _ in zip(range(_READ), answer, strict=False):
                 pass
