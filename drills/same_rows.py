@@ -246,7 +246,9 @@ async def drill(folder: Path, filters: int, prints: int, seed: int) -> list[Diff
         earlier, rows = ([row for part in read_parts(one.sources) for row in part.rows] for one in (before, tape))
         recorder.record(Batch(rows=earlier))
         recorder.record(Batch(rows=rows[: len(rows) * 3 // 4]))
-        storing = threading.Thread(target=_store_the_rest, args=(recorder, rows[len(rows) * 3 // 4 :], stop))
+        rest = rows[len(rows) * 3 // 4 :]
+        asked = threading.Semaphore(0)
+        storing = threading.Thread(target=_store_the_rest, args=(recorder, rest, -(-len(rest) // filters), asked, stop))
         async with Phenix("serve", "--store", f"sqlite:{store}", "--port", "0", "--grpc-port", "0",
                           environ={"PHENIX_RATE_LIMIT": "0"}) as serve:  # fmt: skip
             said = await serve.heard("ready at")
@@ -257,26 +259,35 @@ async def drill(folder: Path, filters: int, prints: int, seed: int) -> list[Diff
                     httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_at}", timeout=60) as http,
                     Client(f"127.0.0.1:{grpc_at}") as client,
                 ):
-                    different = await _ask_all(store, http, client, filters, rng)
+                    different = await _ask_all(store, http, client, filters, rng, asked)
             finally:
                 stop.set()
+                asked.release()
                 storing.join()
     return different
 
 
-def _store_the_rest(recorder: Any, rows: Sequence[Row], stop: threading.Event) -> None:
-    """A few rows at a time, again and again a pause, until there are none or it is told to stop."""
-    for start in range(0, len(rows), 5):
+def _store_the_rest(
+    recorder: Any, rows: Sequence[Row], count: int, asked: threading.Semaphore, stop: threading.Event
+) -> None:
+    """So many rows for each filter that is asked, until there are none or it is told to stop."""
+    for start in range(0, len(rows), count):
+        asked.acquire()
+        if stop.is_set():
+            return
         # As of now: a print that came long ago and waits for enrichment is shown as it was received.
         now = time.time_ns() // 1_000_000
-        some = [(*row[:_INGESTED], now, *row[_INGESTED + 1 :]) for row in rows[start : start + 5]]
+        some = [(*row[:_INGESTED], now, *row[_INGESTED + 1 :]) for row in rows[start : start + count]]
         recorder.record(Batch(rows=some))
-        if stop.wait(0.05):
-            return
 
 
 async def _ask_all(
-    store: Path, http: httpx.AsyncClient, client: Client, filters: int, rng: random.Random
+    store: Path,
+    http: httpx.AsyncClient,
+    client: Client,
+    filters: int,
+    rng: random.Random,
+    next_one: threading.Semaphore,
 ) -> list[Difference]:
     different: list[Difference] = []
     began, ids, as_ofs = time.monotonic(), 0, set()
@@ -287,6 +298,7 @@ async def _ask_all(
         await _until_in_memory(http)
         for number in range(filters):
             asked = _Asked(rng, rules, bundle)
+            next_one.release()  # its rows come while it is walked
             walks = {"REST": await _over_rest(http, asked, rng, plans), "gRPC": await _over_grpc(client, asked, rng)}
             await asyncio.to_thread(live.follow, reader)
             for who, (walked, as_of) in walks.items():
