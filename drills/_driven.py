@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import cache
 from pathlib import Path
@@ -49,8 +48,8 @@ ANSWERS_MS: Final = 9_000
 """So long answers are held back at most: later than a second more they would count as none."""
 _PAGE: Final = 4
 """Rows of the past entered at a time: a start has to be in the middle of it when prints come."""
-_WAIT_S: Final = 100.0
-"""More than a busy machine needs: what takes longer never comes."""
+_WAIT_S: Final = 60.0
+"""More than a busy machine needs for a step: what takes longer never comes."""
 
 Drawn = tuple[Contract, int, int, int, int, int, tuple[int, int] | None]
 
@@ -120,7 +119,18 @@ class Driven(RuleBasedStateMachine):
         self._do(self._begin())
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        self.loop.run_until_complete(work)
+        """A step; it fails when it does not end, with where everything waits."""
+        late = threading.Timer(_WAIT_S, self.loop.call_soon_threadsafe, (self._give_up,))
+        late.start()
+        try:
+            self.loop.run_until_complete(work)
+        finally:
+            late.cancel()
+
+    def _give_up(self) -> None:
+        for task in asyncio.all_tasks(self.loop):
+            task.print_stack()
+        self.loop.stop()  # the step may be in a wait that no cancelling ends
 
     async def _begin(self) -> None:
         await self.terminal.__aenter__()
@@ -224,11 +234,9 @@ class Driven(RuleBasedStateMachine):
 
     async def _until(self, holds: Callable[[], object]) -> None:
         """Wait for a state of the worker, which tells nobody. Raises what ends it."""
-        until = time.monotonic() + _WAIT_S
         while not holds():
             if self.working.done():
                 raise AssertionError(f"the worker has ended: {await self.working}")
-            assert time.monotonic() < until, f"waited {_WAIT_S} s: {self.worker.figures}"
             await asyncio.sleep(0)
 
     # -- what the terminal says

@@ -269,11 +269,18 @@ class Machine(Driven):
 
         self._told(await told(0))
         await self._stored()
-        await self._until(lambda: not self.recorder.behind)  # of a new session date rows are stored before the rest
-        self.enriching.may_go_on.clear()
-        self._told(await told(0), certain=then != "killed")
-        await self._heard()
-        await self._until(lambda: self.enriching.waits and not self.stream.queued)
+        while True:
+            self.enriching.may_go_on.clear()
+            trade = await told(0)
+            await self._heard()
+            await self._until(lambda: self.enriching.waits and (self.recorder.behind or not self.stream.queued))
+            if not self.recorder.behind:
+                break
+            self.enriching.may_go_on.set()  # it is behind with older rows, and would read on meanwhile
+            self._told(trade)
+            await self._stored()
+            await self._until(lambda: not self.recorder.behind)
+        self._told(trade, certain=then != "killed")
         since, before = self.now, self.stream.dropped
         trades = [await told(number) for number in range(more)]
         await self._until(lambda: self.stream.queued == min(more, ROOM))

@@ -52,12 +52,8 @@ def _certify(args: argparse.Namespace) -> int:
             print(render_text(finding), end="\n\n", file=sys.stderr)
         raise CommandError("the rules do not compile: `phenix lint` says more")
     seed = args.seed if args.seed is not None else time.time_ns() % 2**32
-    engines, skipped = open_engines()
-    try:
+    with open_engines() as (engines, skipped):
         made = certify(bundle, engines, pairs=pairs, seed=seed, skipped=skipped, progress=_Progress(pairs))
-    finally:
-        for engine in engines:
-            engine.close()
     print(made.text())
     if args.output is not None:
         try:

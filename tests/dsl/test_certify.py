@@ -36,11 +36,9 @@ AS_OF = 20
 
 @pytest.fixture(scope="module")
 def engines() -> Iterator[list[Engine]]:
-    opened, skipped = open_engines()
-    assert not skipped, skipped
-    yield opened
-    for engine in opened:
-        engine.close()
+    with open_engines() as (opened, skipped):
+        assert not skipped, skipped
+        yield opened
 
 
 def test_derived_fields_are_those_of_the_catalog() -> None:

@@ -27,11 +27,9 @@ AS_OF = 100
 
 @pytest.fixture(scope="module")
 def engines() -> Iterator[dict[str, Any]]:
-    made, skipped = open_engines()
-    assert not skipped
-    yield {engine.name: engine for engine in made}
-    for engine in made:
-        engine.close()
+    with open_engines() as (made, skipped):
+        assert not skipped
+        yield {engine.name: engine for engine in made}
 
 
 def test_traps(bundle: Bundle, engines: dict[str, Any], rewriting: bool) -> None:

@@ -43,12 +43,10 @@ class Table:
 
 @pytest.fixture(scope="module")
 def engines() -> Iterator[list[Engine]]:
-    opened, skipped = open_engines()
-    assert not skipped, skipped  # every target is a dependency of these tests
-    assert [engine.name for engine in opened] == list(TARGETS)
-    yield opened
-    for engine in opened:
-        engine.close()
+    with open_engines() as (opened, skipped):
+        assert not skipped, skipped  # every target is a dependency of these tests
+        assert [engine.name for engine in opened] == list(TARGETS)
+        yield opened
 
 
 def compiled(vector: Vector, bundle: Bundle) -> c.Core:

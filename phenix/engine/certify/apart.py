@@ -21,12 +21,8 @@ __all__ = ["prove"]
 def prove(config: str, checksum: str, pairs: int, seed: int) -> dict[str, Any]:
     """The certificate of a stored version; raises ValueError when it cannot be used."""
     bundle = Bundle.from_config(config, checksum)
-    engines, skipped = open_engines()
-    try:
+    with open_engines() as (engines, skipped):
         made = certify(bundle, engines, pairs=pairs, seed=seed, skipped=skipped)
-    finally:
-        for engine in engines:
-            engine.close()
     return {**made.to_dict(), "clean": made.clean}
 
 

@@ -12,8 +12,8 @@ import json
 import platform
 import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -384,7 +384,9 @@ def lacking(target: str) -> str:
     return f"the package `{needs}` is not installed: pip install {needs}"
 
 
-def open_engines() -> tuple[list[Engine], dict[str, str]]:
-    """Every target that can run here, the reference first, and for each other the reason why it cannot."""
+@contextmanager
+def open_engines() -> Iterator[tuple[list[Engine], dict[str, str]]]:
+    """Inside ``with``: every target that can run here, the reference first, and for each other why it cannot."""
     skipped = {target: why for target in TARGETS if (why := lacking(target))}
-    return [make() for target, make in TARGETS.items() if target not in skipped], skipped
+    with ExitStack() as opened:
+        yield [opened.enter_context(closing(TARGETS[target]())) for target in TARGETS if target not in skipped], skipped
