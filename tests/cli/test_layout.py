@@ -18,7 +18,6 @@ TOP = {
     "tests", "web",
 }  # fmt: skip
 LONGER = {
-    "phenix/app.py": 700,  # every part is built here, one builder each
     "phenix/dsl/codes.py": 480,  # one row a code: its page is generated from it
     "phenix/ingest/terminal/protocol.py": 430,  # every frame of the vendor's stream, decoded and checked
 }
