@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -46,28 +47,27 @@ class Rulebook:
         self.active = Active(self.packaged, 0)
         """What was active a moment ago."""
         self._others: OrderedDict[str, Rules] = OrderedDict()
+        self._loading = threading.Lock()
 
     def current(self, reader: Reader) -> Rules:
         """The active rules."""
-        found = reader.execute(_ACTIVE)
-        version, seq = found[0] if found else ("", 0)
-        rules, before = self.active
-        if version != rules.stored:
-            rules = self._load(reader, version)
-        if (rules, seq) != (self.active.rules, before):
-            self.active = Active(rules, seq)
-        note(rule_version=rules.bundle.version)
-        return rules
+        active = self.active
+        if _active(reader) != (active.rules.stored, active.seq):
+            with self._loading:
+                active = self.active = self._loaded(reader, self.active)
+        note(rule_version=active.rules.bundle.version)
+        return active.rules
 
     def under(self, reader: Reader, version: str) -> Rules:
         """The rules of a version; the active ones where they cannot be had."""
         rules = self.current(reader)
         if version in (rules.stored, rules.bundle.version):
             return rules
-        found = self._others.pop(version, None) or self._load(reader, version)
-        self._others[version] = found
-        if len(self._others) > _KEPT:
-            self._others.popitem(last=False)
+        with self._loading:
+            found = self._others.pop(version, None) or self._load(reader, version)
+            self._others[version] = found
+            if len(self._others) > _KEPT:
+                self._others.popitem(last=False)
         note(rule_version=found.bundle.version)
         return found
 
@@ -88,6 +88,14 @@ class Rulebook:
             return Refusal("invalid_query", f"{message}.", (ParameterFinding("PHX402", "rules", message, None, hint),))
         return found.bundle
 
+    def _loaded(self, reader: Reader, active: Active) -> Active:
+        """What is active by now: others may be activated while some are loaded."""
+        while (named := _active(reader)) != (active.rules.stored, active.seq):
+            version, seq = named
+            same = version == active.rules.stored
+            active = Active(active.rules if same else self._load(reader, version), seq)
+        return active
+
     def _load(self, reader: Reader, version: str) -> Rules:
         stored = reader.rule_version(version) if version else None
         if stored is None or version == self.packaged.bundle.version:
@@ -98,3 +106,10 @@ class Rulebook:
         except ValueError as error:
             _logger.error("rule version %s does not load, the one before stays: %s", version, error)  # noqa: TRY400
             return Rules(self.active.rules.bundle, self.active.rules.encoder, version)
+
+
+def _active(reader: Reader) -> tuple[str, int]:
+    """The id of the version the store says is active, and the seq since which it is."""
+    found = reader.execute(_ACTIVE)
+    version, seq = found[0] if found else ("", 0)
+    return version, seq

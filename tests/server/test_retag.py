@@ -17,10 +17,11 @@ import pytest
 from phenix import app
 from phenix.engine.bundle import Bundle
 from phenix.engine.flow import BY_NAME, INDEX, Row
-from phenix.engine.query.page import fetch_page
+from phenix.engine.query.page import compile_filter, fetch_page
+from phenix.engine.query.plan import Scope, count_statement, page_statement
 from phenix.engine.query.request import FlowRequest, Refusal, Total
 from phenix.engine.store.base import Reader
-from phenix.engine.store.retagged import covers
+from phenix.engine.store.retagged import covers, retaggings
 from phenix.engine.store.schema import TAGS
 from phenix.engine.store.sqlite import open_reader
 from phenix.engine.store.sqlite_retagged import SqliteRetags
@@ -133,6 +134,7 @@ def test_rows_can_be_sorted_by_stored_scores_alone(filled: Store) -> None:
         rows, _, plan = walk(reader, bundle, request)
         assert plan == "store, re-tagged"
         assert isinstance(fetch_page(reader, asked("", bundle, "sig_score", sessions=2), bundle), Refusal)
+        assert walk(reader, bundle, asked("session_date = 2020-01-02", bundle, "sig_score"))[:2] == ([], 0)
     score, date, record = (INDEX[name] for name in ("sig_score", "session_date", "cancel_record"))
     ours = [row for row in filled.writer.reads.rows_after(0, 10_000) if row[date] == SESSION and not row[record]]
     by_score = sorted(
@@ -189,6 +191,35 @@ def test_a_page_whose_tags_are_removed_meanwhile_is_computed(filled: Store) -> N
     assert not isinstance(found, Refusal) and not isinstance(wanted, Refusal)
     assert (found.rows, found.total, found.plan) == (wanted.rows, wanted.total, "store, tags computed")
     assert wanted.rows
+
+
+def test_what_is_tagged_beside_a_removal_is_not_told_as_tagged(filled: Store) -> None:
+    """It loses its tags to the removal as it goes on, which takes those of a version whoever stored them."""
+    bundle = other_rules()
+    retag(filled, bundle.version)
+    with SqliteRetags(filled.path) as removing, open_reader(filled.path) as reader:
+        assert removing._remove_some(bundle.version)
+        retag(filled, bundle.version)
+        assert covers(reader, bundle.version, [SESSION, SESSION - 1], reader.watermark())
+        assert removing._remove_some(bundle.version)
+        assert not covers(reader, bundle.version, [SESSION], 1)
+        removing.remove(bundle.version)
+        assert retaggings(reader) == []
+    assert beside(filled.path, bundle.version) == []
+
+
+@pytest.mark.parametrize("sort", ["seq", "sig_score"])
+def test_the_tags_of_one_session_are_looked_at_not_those_of_all(filled: Store, sort: str) -> None:
+    bundle = other_rules()
+    retag(filled, bundle.version)
+    request, scope = asked("@whales", bundle, sort), Scope(5_000, session=SESSION, retagged=bundle.version)
+    predicate = compile_filter(request.parts, bundle)
+    assert not isinstance(predicate, Refusal)
+    for statement in (page_statement(request, predicate, scope, None), count_statement(request, predicate, scope)):
+        with open_reader(filled.path) as reader:
+            steps = [row[3] for row in reader.execute(f"EXPLAIN QUERY PLAN {statement.sql}", statement.params)]
+        begins = next(step for step in steps if step.startswith(("SEARCH", "SCAN")) and "page" not in step)
+        assert begins.startswith("SEARCH t USING") and "session_date=?" in begins, steps
 
 
 def command(store: Store, *options: str) -> subprocess.Popen[str]:

@@ -157,7 +157,7 @@ def fetch_page(
     dates = sessions_of(reader, predicate, scope)[0] if request.rules and search is None else []
     if dates and covers(reader, bundle.version, dates, scope.as_of):
         scope = replace(scope, retagged=bundle.version)
-    elif by_tag:
+    elif by_tag and dates:
         return _unsorted(request)
     asked_of = stored if scope.retagged else predicate
     found = _enriched(reader, request, asked_of, scope, search, after, timeout_s)

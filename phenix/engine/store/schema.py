@@ -210,9 +210,9 @@ def _retagged(field: Field) -> str:
     return f"r.{name}" if field.name in TAGS else f"x.{name}"
 
 
-FROM_RETAGGED: Final = FROM_ROWS.replace(
-    f"{ENRICHED_TABLE} e",
-    f"(SELECT r.seq, x.trade_id, {', '.join(map(_retagged, ENRICHED))} FROM {RETAGGED_TABLE} r"
-    f" JOIN {ENRICHED_TABLE} x ON x.seq = r.seq WHERE r.version_id = ?) e",
+# CROSS JOIN: from a session's rows to their tags; the planner would begin at the tags, those of every session.
+FROM_RETAGGED: Final = (
+    f"{RAW_TABLE} t CROSS JOIN (SELECT r.seq, x.trade_id, {', '.join(map(_retagged, ENRICHED))} FROM {RETAGGED_TABLE} r"
+    f" JOIN {ENRICHED_TABLE} x ON x.seq = r.seq WHERE r.version_id = ?) e ON t.seq = e.seq AND {STAYING}"
 )
 """FROM_ROWS with the tags of another rule version, its one parameter, in the place of those rows are stored with."""

@@ -26,6 +26,9 @@ _GO_ON: Final = (
     " WHERE version_id = ?1 AND session_date = ?2 AND upto_seq = ?3"
     f" AND EXISTS (SELECT 1 FROM {RAW_TABLE} t WHERE t.seq = ?4 AND {STAYING})"
 )
+_LEAVE: Final = (
+    "UPDATE rule_retaggings SET upto_seq = ?1, rows = 0, updated_at = ?2 WHERE version_id = ?3 AND upto_seq <> ?1"
+)
 _SOME: Final = f"SELECT seq FROM {RETAGGED_TABLE} WHERE version_id = ?1 LIMIT {_REMOVED}"
 
 
@@ -64,9 +67,6 @@ class SqliteRetags:
         """
         removed = 0
         with guarded(self._path):
-            with transaction(self._connection):
-                forget = "UPDATE rule_retaggings SET upto_seq = ?, rows = 0, updated_at = ? WHERE version_id = ?"
-                self._connection.execute(forget, (LEAVING, _now(), version_id))
             while count := self._remove_some(version_id):
                 removed += count
         return removed
@@ -74,6 +74,8 @@ class SqliteRetags:
     def _remove_some(self, version_id: str) -> int:
         begun = time.monotonic()
         with transaction(self._connection):
+            # Each time: what another process entered meanwhile loses tags here, too, and must not seem to have them.
+            self._connection.execute(_LEAVE, (LEAVING, _now(), version_id))
             delete = f"DELETE FROM {RETAGGED_TABLE} WHERE version_id = ?1 AND seq IN ({_SOME})"
             self._connection.execute(delete, (version_id,))
             count = self._connection.changes()
