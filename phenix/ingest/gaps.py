@@ -2,7 +2,8 @@
 
 A gap begins with the last that was heard before the loss and ends when prints come and the stream is whole again, all
 its subscriptions answered: until then prints of some contracts come and those of others do not. Of a feed that plays
-another day only its own times count; a live one is timed by this machine.
+another day only its own times count; a live one is timed by this machine. A print of another day alone tells neither:
+a live feed may repeat a stale one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from phenix.ingest.market_clock import plays_another_day
 __all__ = ["GapWatch"]
 
 _BELIEVED: Final = 8
-"""Prints of a played day that end a gap: the first may be late ones, which tell too early a time."""
+"""Prints of another day, one after the other, that tell a day that is played, and of that day those that end a gap:
+the first may be late ones, which tell too early a time.
+"""
 
 
 @dataclass(slots=True)
@@ -27,8 +30,14 @@ class _Open:
     messages: int
     resumed_at: int | None = None
     played: bool = False
+    live: bool = False
+    """Whether prints told that the feed is live, before the loss or since."""
     heard: bool = False
-    """Whether prints came since it began, though the stream may not have been whole."""
+    """Whether prints came since it began, though the stream may not have been whole; not what may be stale ones."""
+    strange: int = 0
+    """Prints of another day, since the last of this one."""
+    begins: int = 0
+    """Where it begins if these are of a day that is played."""
     upto_utc: int = 0
     """The latest of those since the last loss."""
     later: int = 0
@@ -55,6 +64,7 @@ class GapWatch:
         if self._open is None:
             played = bool(latest) and plays_another_day(latest, since)
             self._open = _Open(cause, latest if played else since, messages, played=played)
+            self._open.live = bool(latest) and not played
         else:
             self._open.messages += messages
             self._open.resumed_at = None
@@ -70,27 +80,38 @@ class GapWatch:
         gap = self._open
         if gap is None:
             return None
-        played = plays_another_day(ts_utc, received_at)
-        if played and not gap.played and plays_another_day(gap.from_utc, ts_utc):
-            # It began before a print told the day played, at a time of this machine.
-            if gap.cause is Cause.RESTARTED and not gap.messages:
-                self._open = None
-                return None
-            gap.from_utc = utc_of(et_of(ts_utc)[0], 0)  # how late it was in that day nobody knows
-        gap.played, gap.heard = played, True
+        if plays_another_day(ts_utc, received_at):
+            return self._of_another_day(gap, ts_utc)
+        gap.live = gap.heard = True
+        gap.played, gap.strange, gap.later, gap.upto_utc = False, 0, 0, 0
+        return None if gap.resumed_at is None else self._close(gap.resumed_at)
+
+    def _of_another_day(self, gap: _Open, ts_utc: int) -> Gap | None:
+        gap.strange += 1
+        if not gap.played:
+            # It began before a print told the day played, at a time of this machine; or was left in that day.
+            timed = plays_another_day(gap.from_utc, ts_utc)
+            if gap.strange == 1:  # how late it was in that day nobody knows
+                gap.begins = utc_of(et_of(ts_utc)[0], 0) if timed else gap.from_utc
+            if not timed or gap.strange == _BELIEVED:
+                if timed and gap.cause is Cause.RESTARTED and not gap.messages:
+                    self._open = None
+                    return None
+                gap.from_utc, gap.played = gap.begins, True
+        gap.heard = gap.heard or gap.played
         gap.upto_utc = max(gap.upto_utc, ts_utc)
         if gap.resumed_at is None:
             return None
-        if not gap.played:
-            return self._close(gap.resumed_at)
-        gap.later += ts_utc > gap.from_utc
-        return self._close(gap.upto_utc) if gap.later == _BELIEVED else None
+        gap.later += ts_utc > (gap.from_utc if gap.played else gap.begins)
+        return self._close(gap.upto_utc) if gap.played and gap.later >= _BELIEVED else None
 
     def finish(self, at: int) -> Gap | None:
         """The work ends, at a time of this machine: the gap still open; a restart that heard nothing has none."""
         gap = self._open
         if gap is None or (gap.cause is Cause.RESTARTED and not gap.heard):
             return None
+        if gap.strange and not gap.live and not gap.played:  # too few to be believed, but all there were
+            gap.from_utc, gap.played = gap.begins, True
         if not gap.played:
             return self._close(gap.resumed_at or at)
         # How late it is in a played day only its prints tell. Those since the stream is whole are too few to be

@@ -93,6 +93,39 @@ def test_a_gap_that_work_ends_in_is_told_as_far_as_it_can_be() -> None:
     assert crossed.finish(OTHER_DAY + 9_000) == Gap(Cause.DISCONNECTED, AT, AT + 86_400_000 + 52_200_000 - 1)
 
 
+STALE = LIVE - 22_000_000
+"""More than six hours old."""
+
+
+@pytest.mark.parametrize("stale", [1, 7])
+def test_stale_prints_of_a_live_feed_move_none_of_its_gaps(stale: int) -> None:
+    """A terminal that is back may repeat what it sent long ago."""
+    lost = GapWatch()
+    lost.lost(Cause.DISCONNECTED, LIVE, AT)
+    lost.resumed(LATER)
+    restarted = GapWatch(since=AT)
+    restarted.resumed(LATER)
+    for watch in (lost, restarted):
+        for n in range(stale):
+            assert watch.heard(STALE + n, LATER + 100) is None
+    assert lost.heard(LATER + 200, LATER + 210) == Gap(Cause.DISCONNECTED, LIVE, LATER)
+    assert restarted.heard(LATER + 200, LATER + 210) == Gap(Cause.RESTARTED, AT, LATER)
+
+
+def test_work_that_ends_after_a_stale_print_of_a_live_feed_loses_no_gap() -> None:
+    lost = GapWatch()
+    lost.lost(Cause.DISCONNECTED, LIVE, AT)
+    lost.heard(STALE, LATER)
+    assert lost.finish(LATER + 5_000) == Gap(Cause.DISCONNECTED, LIVE, LATER + 5_000)
+    restarted = GapWatch(since=AT)
+    restarted.heard(STALE, LATER)
+    assert (restarted.since, restarted.finish(LATER + 5_000)) == (AT, None)  # the next run begins where this one did
+    unknown = GapWatch()
+    unknown.lost(Cause.OVERFLOW, LIVE, 0, messages=2)  # no print told yet whether this feed is live
+    unknown.heard(STALE, LATER)
+    assert unknown.finish(LATER + 5_000) == Gap(Cause.OVERFLOW, AT - 34_200_000, AT + 52_200_000 - 1, messages=2)
+
+
 def test_losses_before_a_gap_ends_belong_to_it() -> None:
     watch = GapWatch()
     watch.lost(Cause.OVERFLOW, LIVE, AT, messages=7)
@@ -186,7 +219,11 @@ def test_a_restart_before_the_first_print_begins_where_all_was_subscribed() -> N
     later.resumed(LATER)
     assert later.heard(LATER, LATER) == Gap(Cause.RESTARTED, LIVE + 900, LATER)
     played = GapWatch(since=OTHER_DAY)
-    assert (played.heard(AT, OTHER_DAY + 5_000), played.since, played.finish(OTHER_DAY)) == (None, None, None)
+    for n in range(8):
+        assert played.since == OTHER_DAY
+        assert played.finish(OTHER_DAY + 6_000) is None  # the next run begins where this one did
+        assert played.heard(AT + n, OTHER_DAY + 5_000) is None
+    assert played.since is None
 
 
 HISTORY = "/v3/option/history/trade_quote"
