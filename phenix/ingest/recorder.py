@@ -55,12 +55,12 @@ class Beside(Protocol):
         ...
 
     @property
-    def constants(self) -> Constants:
-        """What rows shall be read under, beside the active rules."""
+    def constants(self) -> Constants | None:
+        """What rows shall be read under, beside the active rules; None while there is nothing to compare with."""
         ...
 
-    def stored(self, rows: Sequence[Row], found: Enriched) -> None:
-        """Take rows that were just stored and enriched."""
+    def stored(self, rows: Sequence[Row], found: Enriched, constants: Constants | None) -> None:
+        """Take rows that were just stored and enriched, and read under some constants beside."""
         ...
 
     def rest(self) -> None:
@@ -274,9 +274,9 @@ class Recorder:
             raise
 
     def _enrich(self, rows: Sequence[Row]) -> None:
-        beside = self._beside if self._beside is not None and self._beside.wanted() else None
+        constants = None if self._beside is None else self._beside.constants
         with self._stage("enrich"):
-            enriched = self._enricher.enrich(rows, None if beside is None else beside.constants)
+            enriched = self._enricher.enrich(rows, constants)
         self.unmatched_cancels += enriched.unmatched
         with self._stage("store enriched"):
             self._writer.append_enriched(
@@ -286,9 +286,9 @@ class Recorder:
                 enriched.symbol_stats,
             )
         self.watermark = rows[-1][0]
-        if beside is not None:
+        if self._beside is not None and self._beside.wanted():
             with self._stage("shadow"):
-                beside.stored(rows, enriched)
+                self._beside.stored(rows, enriched, constants)
         for chips, count in Counter(enriched.columns[_CHIPS]).items():
             while chips:
                 self.hits[chips.bit_length() - 1] += count

@@ -50,7 +50,7 @@ Tell = Callable[[list[Comparison]], None]
 class Follower:
     """Compares what ``writer`` stores; ``bundles`` are rule versions by id, None where one cannot be had.
 
-    It is to be asked whether it is :meth:`wanted` before it is told anything: the candidate may be another by now.
+    It is to be asked whether it is :meth:`wanted` before it is told of rows: the candidate may be another by now.
 
     ``save_rows`` and ``save_s`` bound what is counted and not stored; small batches are compared together, up to
     ``gather_rows`` or for half a second; ``page`` rows of the past are entered at a time. ``clock`` is UTC
@@ -92,16 +92,15 @@ class Follower:
         return self._run is not None and self._run.bundle is not None
 
     @property
-    def constants(self) -> Constants:
-        """What the formulas take from the version in shadow."""
-        bundle = self._wanted().bundle
-        assert bundle is not None
-        return Constants.of(bundle)
+    def constants(self) -> Constants | None:
+        """What the formulas take from the version in shadow, None without one: as of the last time it was looked up."""
+        bundle = None if self._run is None else self._run.bundle
+        return None if bundle is None else Constants.of(bundle)
 
-    def stored(self, rows: Sequence[Row], found: Enriched) -> None:
-        """Take rows that were just stored and enriched. Raises StoreError."""
+    def stored(self, rows: Sequence[Row], found: Enriched, constants: Constants | None) -> None:
+        """Take rows that were just stored and enriched, and read under ``constants`` beside. Raises StoreError."""
         run = self._wanted()
-        if run.reached == rows[0][_SEQ] - 1:
+        if run.reached == rows[0][_SEQ] - 1 and constants == self.constants:
             run.gather(rows, found)
             if run.gathered >= self._gather_rows or time.monotonic() >= run.gather_until:
                 run.compare()
