@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
 from phenix.dsl.source import Source
@@ -101,7 +103,7 @@ class RuleDesk:
                 "mismatches": [{name: one[name] for name in wrong} for one in told["mismatches"]]}  # fmt: skip
 
     async def _store(self, store: Callable[[], tuple[Bundle, bool] | Refusal]) -> dict[str, Any] | Refusal:
-        found = await self._alone(store)
+        found = await self._alone(lambda: self._read(store))
         if isinstance(found, Refusal):
             return found
         bundle, new = found
@@ -109,20 +111,26 @@ class RuleDesk:
                 "chips": [chip.id for chip in bundle.chips]}  # fmt: skip
 
     async def _change(self, change: Callable[[], Activation | Refusal]) -> dict[str, Any] | Refusal:
-        found = await self._alone(change)
+        async def made() -> Activation | Refusal:
+            found = await self._read(change)
+            if isinstance(found, Activation):
+                if self.changed is not None:
+                    await self.changed()
+                at = "asked" if found.waiting else found.seq
+                _logger.info("rules %s (%s): %s", found.version_id, found.cause.value, at)
+            return found
+
+        found = await self._alone(made)
         if isinstance(found, Refusal):
             return found
-        if self.changed is not None:
-            await self.changed()
-        _logger.info("rules %s (%s): %s", found.version_id, found.cause.value, "asked" if found.waiting else found.seq)
         if found.refused is not None:
             return Refusal("conflict", f"{found.version_id} is not active: {found.refused}.")
         return activation_json(found)
 
-    async def _alone(self, run: Callable[[], _T]) -> _T | Refusal:
-        """What runs beside no other such: its thread goes on when who asked leaves, and none follows before its end."""
+    async def _alone(self, run: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """What runs beside no other such: it goes on when who asked leaves, and none follows before its end."""
         await self._one.acquire()
-        running = asyncio.ensure_future(self._read(run))
+        running = asyncio.ensure_future(run())
         running.add_done_callback(lambda _: self._one.release())
         return await asyncio.shield(running)
 
@@ -137,16 +145,24 @@ class RuleDesk:
 
 
 async def _apart(module: str, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """What a module says that runs in a process of its own; None when it ended without a word."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        out, _ = await process.communicate(json.dumps(asked).encode())
-    finally:
-        if process.returncode is None:  # nobody waits for it any more
-            process.kill()
+    """What a module says that runs in a process of its own; None when it ended without a word.
+
+    It is ended when nobody waits for it any more, and ends by itself when this process does: its input closes.
+    """
+    with TemporaryDirectory(prefix="phenix-apart-") as folder:  # what it leaves there goes with it, however it ends
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "TMPDIR": folder, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )  # fmt: skip
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(asked).encode() + b"\n")
+            out = await process.stdout.read()
+        finally:
+            if process.returncode is None:
+                process.kill()
             await process.wait()
+            process.stdin.close()
     if process.returncode:
         _logger.error("%s ended with %s", module, process.returncode)
         return None

@@ -6,6 +6,9 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -264,7 +267,11 @@ def test_a_change_of_rules_that_nobody_waits_for_lets_no_other_in_before_its_end
     asyncio.run(scenario())
 
 
-def test_a_proof_ends_with_who_asked_for_it(store: Store) -> None:
+def test_a_proof_ends_with_who_asked_for_it(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or by itself, or by a kill: it leaves nothing behind."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     opened = partial(open_reader, store.path), partial(open_writer, store.path)
     desk = RuleDesk(Lifecycle(*opened, SqliteLedger(store.path)), app.comparisons(store.url))
 
@@ -283,17 +290,32 @@ def test_a_proof_ends_with_who_asked_for_it(store: Store) -> None:
         refused = await desk.certify(made["version"], 200, 1)
         assert isinstance(refused, Refusal)
         assert (refused.code, _proofs()) == ("rate_limited", proofs)
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(temporary.rglob("clickhouse*")):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
         leaving.cancel()
         assert isinstance((await asyncio.gather(leaving, return_exceptions=True))[0], asyncio.CancelledError)
-        assert _proofs() == []
+        assert (_proofs(), list(temporary.iterdir())) == ([], [])
         killed, (proof,) = await begun()
         os.kill(int(proof), signal.SIGKILL)
         assert (await killed).code == "unavailable"
         told = await desk.certify(made["version"], 200, 7)
         assert not isinstance(told, Refusal)
         assert (told["version"], told["clean"], told["seed"]) == (made["version"], True, 7)
+        assert list(temporary.iterdir()) == []
 
     asyncio.run(scenario())
+
+
+def test_a_proof_ends_with_the_server_that_was_killed(bundle: Bundle) -> None:
+    asked = {"config": bundle.config_json, "checksum": bundle.checksum, "pairs": 10**9, "seed": 1}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "phenix.engine.certify.apart"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(asked) + "\n")
+    assert process.communicate(timeout=PATIENCE_S)[0] == ""
+    assert process.returncode == 1
 
 
 def _proofs() -> list[str]:
