@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from phenix.engine.bundle import Bundle
 from phenix.engine.encode import ts_text
@@ -15,12 +16,13 @@ from phenix.engine.shadow.report import artifacts_of, report, write_artifact
 from phenix.engine.shadow.sessions import Comparing, compare_session
 from phenix.engine.store.base import Reader
 from phenix.engine.store.schema import HELD_SESSIONS
-from phenix.engine.store.shadow import Candidate, Comparison, candidate, comparisons
+from phenix.engine.store.shadow import Candidate, Comparison, candidate, comparisons, latest_comparison
 from phenix.engine.store.sqlite_shadow import keep_comparisons, set_candidate
 
 __all__ = ["Comparisons"]
 
 _logger = logging.getLogger(__name__)
+_JUDGED_MS: Final = 5_000
 
 
 class Comparisons:
@@ -45,6 +47,8 @@ class Comparisons:
         self._calendar = calendar
         self._bands = bands
         self._clock = clock
+        self._judging = threading.Lock()
+        self._stood: tuple[Any, dict[str, Any]] = None, {}
 
     def named(self) -> Candidate | None:
         """The version in shadow."""
@@ -56,13 +60,22 @@ class Comparisons:
         return set_candidate(self._path, version_id)
 
     def standing(self) -> dict[str, Any] | None:
-        """How the version in shadow stands beside the active one, as JSON; None where there is no other one."""
-        with self._open_reader() as reader:
+        """How the version in shadow stands beside the active one, as JSON; None where there is no other one.
+
+        Of as many sessions as were compared: judged once while nothing was counted, for some seconds at most.
+        """
+        with self._judging, self._open_reader() as reader:
             named, active = candidate(reader), reader.rule_version()
             if named is None or active is None or named.version_id == active.version_id:
                 return None
             now = self._clock()
-            found = verdict(reader, active.version_id, named.version_id, now_utc=now, bands=self._bands)
+            state = named, active.version_id, now // _JUDGED_MS, latest_comparison(reader, named.version_id)
+            if self._stood[0] != state:
+                self._stood = state, self._judged(reader, named, active.version_id, now)
+            return self._stood[1]
+
+    def _judged(self, reader: Reader, named: Candidate, active: str, now: int) -> dict[str, Any]:
+        found = verdict(reader, active, named.version_id, now_utc=now, bands=self._bands)
         return {
             "version": named.version_id,
             "since": ts_text(named.since_utc),

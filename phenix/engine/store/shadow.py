@@ -20,6 +20,7 @@ __all__ = [
     "Comparison",
     "candidate",
     "comparisons",
+    "latest_comparison",
 ]
 
 LIVE: Final = "live"
@@ -87,3 +88,11 @@ def comparisons(reader: Asks, candidate: str | None = None, active: str | None =
         " ORDER BY session_date, begun_at, active_version, candidate_version"
     )
     return [Comparison(*row) for row in reader.execute(sql, (candidate, active))]
+
+
+def latest_comparison(reader: Asks, candidate: str) -> tuple[Any, ...]:
+    """What is another value once a comparison of a candidate is."""
+    sql = (
+        "SELECT count(*), max(updated_at), max(upto_seq), sum(rows) FROM shadow_comparisons WHERE candidate_version = ?"
+    )
+    return reader.execute(sql, (candidate,))[0]
