@@ -9,11 +9,12 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from phenix import app
 from phenix.engine.flow import INDEX
 from phenix.engine.rollout import CORE, Mode, Rollout, State, read_rollout
-from phenix.server._pb import flow_pb2, flow_pb2_grpc
+from phenix.server._pb import catalog_pb2, catalog_pb2_grpc, flow_pb2, flow_pb2_grpc
 from tests.server.conftest import Server, run
 from tests.server.rows import Store, other_rules
 
@@ -109,8 +110,14 @@ def test_the_catalog_says_which_version_is_in_shadow_and_how_it_stands(core: tup
         found: dict[str, Any] | None = server.get("/api/flow/filters/catalog")[1]["shadow"]
         return found
 
+    def over_grpc() -> catalog_pb2.GetCatalogResponse:
+        with grpc.insecure_channel(server.target) as channel:
+            return catalog_pb2_grpc.CatalogServiceStub(channel).GetCatalog(catalog_pb2.GetCatalogRequest())
+
     desk = app.comparisons(store.url)
     assert shadow() is None
+    assert not over_grpc().HasField("shadow")
+    assert {chip.rollout for chip in over_grpc().chips} == {"on", "shadow"}
     desk.name(other.version)
     named = shadow()
     assert named is not None
@@ -126,5 +133,6 @@ def test_the_catalog_says_which_version_is_in_shadow_and_how_it_stands(core: tup
     compared = shadow()
     assert compared is not None
     assert (compared["outcome"], compared["rows"], compared["sessions"]) == ("outside", 60, 1)
+    assert MessageToDict(over_grpc().shadow) == {**compared, "rows": "60"}
     desk.name(None)
     assert shadow() is None

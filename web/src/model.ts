@@ -27,6 +27,8 @@ const MOST_ROWS = 50_000;
 const MOST_HELD = 5_000;
 /** How long a hidden tab keeps its stream. */
 const HIDDEN = 60_000;
+/** How often the catalog is read again. */
+const CATALOG_MS = 60_000;
 const FLASH = 600;
 /** More arrivals at once than this are not announced one by one. */
 const MOST_FLASHES = 12;
@@ -137,6 +139,9 @@ export class Model {
       this.#fail(error as Error, () => this.start());
       return;
     }
+    setInterval(() => {
+      if (!document.hidden) void this.#reread();
+    }, CATALOG_MS);
     await this.refresh();
   }
 
@@ -272,16 +277,17 @@ export class Model {
   }
 
   #stale(reason: "reset" | "rules"): Promise<void> {
-    if (reason === "rules") {
-      return api.catalog().then(
-        (catalog) => {
-          this.catalog = catalog;
-          this.emit();
-        },
-        () => undefined, // the tape is right either way; the next refresh reads the catalog again
-      );
+    return reason === "rules" ? this.#reread() : this.refresh();
+  }
+
+  /** Read the catalog again: after a change of rules, and every minute for the verdict on a version in shadow. */
+  async #reread(): Promise<void> {
+    try {
+      this.catalog = await api.catalog();
+      this.emit();
+    } catch {
+      // the tape is right either way; it is read again in a minute
     }
-    return this.refresh();
   }
 
   #arrive(rows: api.Row[]): void {

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17phenix/v1/catalog.proto\x12\tphenix.v1\"\x13\n\x11GetCatalogRequest\"\xc4\x01\n\x12GetCatalogResponse\x12\x14\n\x0crule_version\x18\x01 \x01(\t\x12\x15\n\rrule_checksum\x18\x02 \x01(\t\x12\x15\n\rscoring_model\x18\x03 \x01(\t\x12\x1e\n\x05\x63hips\x18\x04 \x03(\x0b\x32\x0f.phenix.v1.Chip\x12 \n\x06\x66ields\x18\x05 \x03(\x0b\x32\x10.phenix.v1.Field\x12(\n\nparameters\x18\x06 \x03(\x0b\x32\x14.phenix.v1.Parameter\"\x13\n\x11ListFieldsRequest\"6\n\x12ListFieldsResponse\x12 \n\x06\x66ields\x18\x01 \x03(\x0b\x32\x10.phenix.v1.Field\"\x12\n\x10ListChipsRequest\"`\n\x11ListChipsResponse\x12\x14\n\x0crule_version\x18\x01 \x01(\t\x12\x15\n\rrule_checksum\x18\x02 \x01(\t\x12\x1e\n\x05\x63hips\x18\x03 \x03(\x0b\x32\x0f.phenix.v1.Chip\"}\n\x04\x43hip\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\r\n\x05group\x18\x04 \x01(\t\x12\x0b\n\x03\x64oc\x18\x05 \x01(\t\x12\x0c\n\x04rule\x18\x06 \x01(\t\x12\x0f\n\x07\x65nglish\x18\x07 \x01(\t\x12\x0e\n\x06\x66ields\x18\x08 \x03(\t\"\x83\x01\n\x05\x46ield\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08nullable\x18\x04 \x01(\x08\x12\x0b\n\x03\x64oc\x18\x05 \x01(\t\x12\x11\n\toperators\x18\x06 \x03(\t\x12\x0f\n\x07members\x18\x07 \x03(\t\x12\r\n\x05label\x18\x08 \x01(\t\"4\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0b\n\x03\x64oc\x18\x03 \x01(\t2\xee\x01\n\x0e\x43\x61talogService\x12I\n\nGetCatalog\x12\x1c.phenix.v1.GetCatalogRequest\x1a\x1d.phenix.v1.GetCatalogResponse\x12I\n\nListFields\x12\x1c.phenix.v1.ListFieldsRequest\x1a\x1d.phenix.v1.ListFieldsResponse\x12\x46\n\tListChips\x12\x1b.phenix.v1.ListChipsRequest\x1a\x1c.phenix.v1.ListChipsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17phenix/v1/catalog.proto\x12\tphenix.v1\"\x13\n\x11GetCatalogRequest\"\xea\x01\n\x12GetCatalogResponse\x12\x14\n\x0crule_version\x18\x01 \x01(\t\x12\x15\n\rrule_checksum\x18\x02 \x01(\t\x12\x15\n\rscoring_model\x18\x03 \x01(\t\x12\x1e\n\x05\x63hips\x18\x04 \x03(\x0b\x32\x0f.phenix.v1.Chip\x12 \n\x06\x66ields\x18\x05 \x03(\x0b\x32\x10.phenix.v1.Field\x12(\n\nparameters\x18\x06 \x03(\x0b\x32\x14.phenix.v1.Parameter\x12$\n\x06shadow\x18\x07 \x01(\x0b\x32\x14.phenix.v1.Candidate\"\x13\n\x11ListFieldsRequest\"6\n\x12ListFieldsResponse\x12 \n\x06\x66ields\x18\x01 \x03(\x0b\x32\x10.phenix.v1.Field\"\x12\n\x10ListChipsRequest\"`\n\x11ListChipsResponse\x12\x14\n\x0crule_version\x18\x01 \x01(\t\x12\x15\n\rrule_checksum\x18\x02 \x01(\t\x12\x1e\n\x05\x63hips\x18\x03 \x03(\x0b\x32\x0f.phenix.v1.Chip\"\x8e\x01\n\x04\x43hip\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0f\n\x07\x61liases\x18\x03 \x03(\t\x12\r\n\x05group\x18\x04 \x01(\t\x12\x0b\n\x03\x64oc\x18\x05 \x01(\t\x12\x0c\n\x04rule\x18\x06 \x01(\t\x12\x0f\n\x07\x65nglish\x18\x07 \x01(\t\x12\x0e\n\x06\x66ields\x18\x08 \x03(\t\x12\x0f\n\x07rollout\x18\t \x01(\t\"\x87\x01\n\tCandidate\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05since\x18\x02 \x01(\t\x12\x0f\n\x07outcome\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0c\n\x04rows\x18\x05 \x01(\x03\x12\x10\n\x08sessions\x18\x06 \x01(\x05\x12\x19\n\x11sessions_required\x18\x07 \x01(\x05\"\x83\x01\n\x05\x46ield\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x10\n\x08nullable\x18\x04 \x01(\x08\x12\x0b\n\x03\x64oc\x18\x05 \x01(\t\x12\x11\n\toperators\x18\x06 \x03(\t\x12\x0f\n\x07members\x18\x07 \x03(\t\x12\r\n\x05label\x18\x08 \x01(\t\"4\n\tParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0b\n\x03\x64oc\x18\x03 \x01(\t2\xee\x01\n\x0e\x43\x61talogService\x12I\n\nGetCatalog\x12\x1c.phenix.v1.GetCatalogRequest\x1a\x1d.phenix.v1.GetCatalogResponse\x12I\n\nListFields\x12\x1c.phenix.v1.ListFieldsRequest\x1a\x1d.phenix.v1.ListFieldsResponse\x12\x46\n\tListChips\x12\x1b.phenix.v1.ListChipsRequest\x1a\x1c.phenix.v1.ListChipsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,21 +34,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCATALOGREQUEST']._serialized_start=38
   _globals['_GETCATALOGREQUEST']._serialized_end=57
   _globals['_GETCATALOGRESPONSE']._serialized_start=60
-  _globals['_GETCATALOGRESPONSE']._serialized_end=256
-  _globals['_LISTFIELDSREQUEST']._serialized_start=258
-  _globals['_LISTFIELDSREQUEST']._serialized_end=277
-  _globals['_LISTFIELDSRESPONSE']._serialized_start=279
-  _globals['_LISTFIELDSRESPONSE']._serialized_end=333
-  _globals['_LISTCHIPSREQUEST']._serialized_start=335
-  _globals['_LISTCHIPSREQUEST']._serialized_end=353
-  _globals['_LISTCHIPSRESPONSE']._serialized_start=355
-  _globals['_LISTCHIPSRESPONSE']._serialized_end=451
-  _globals['_CHIP']._serialized_start=453
-  _globals['_CHIP']._serialized_end=578
-  _globals['_FIELD']._serialized_start=581
-  _globals['_FIELD']._serialized_end=712
-  _globals['_PARAMETER']._serialized_start=714
-  _globals['_PARAMETER']._serialized_end=766
-  _globals['_CATALOGSERVICE']._serialized_start=769
-  _globals['_CATALOGSERVICE']._serialized_end=1007
+  _globals['_GETCATALOGRESPONSE']._serialized_end=294
+  _globals['_LISTFIELDSREQUEST']._serialized_start=296
+  _globals['_LISTFIELDSREQUEST']._serialized_end=315
+  _globals['_LISTFIELDSRESPONSE']._serialized_start=317
+  _globals['_LISTFIELDSRESPONSE']._serialized_end=371
+  _globals['_LISTCHIPSREQUEST']._serialized_start=373
+  _globals['_LISTCHIPSREQUEST']._serialized_end=391
+  _globals['_LISTCHIPSRESPONSE']._serialized_start=393
+  _globals['_LISTCHIPSRESPONSE']._serialized_end=489
+  _globals['_CHIP']._serialized_start=492
+  _globals['_CHIP']._serialized_end=634
+  _globals['_CANDIDATE']._serialized_start=637
+  _globals['_CANDIDATE']._serialized_end=772
+  _globals['_FIELD']._serialized_start=775
+  _globals['_FIELD']._serialized_end=906
+  _globals['_PARAMETER']._serialized_start=908
+  _globals['_PARAMETER']._serialized_end=960
+  _globals['_CATALOGSERVICE']._serialized_start=963
+  _globals['_CATALOGSERVICE']._serialized_end=1201
 # @@protoc_insertion_point(module_scope)

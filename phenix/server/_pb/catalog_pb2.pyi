@@ -11,20 +11,22 @@ class GetCatalogRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetCatalogResponse(_message.Message):
-    __slots__ = ("rule_version", "rule_checksum", "scoring_model", "chips", "fields", "parameters")
+    __slots__ = ("rule_version", "rule_checksum", "scoring_model", "chips", "fields", "parameters", "shadow")
     RULE_VERSION_FIELD_NUMBER: _ClassVar[int]
     RULE_CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     SCORING_MODEL_FIELD_NUMBER: _ClassVar[int]
     CHIPS_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     rule_version: str
     rule_checksum: str
     scoring_model: str
     chips: _containers.RepeatedCompositeFieldContainer[Chip]
     fields: _containers.RepeatedCompositeFieldContainer[Field]
     parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
-    def __init__(self, rule_version: _Optional[str] = ..., rule_checksum: _Optional[str] = ..., scoring_model: _Optional[str] = ..., chips: _Optional[_Iterable[_Union[Chip, _Mapping]]] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ...) -> None: ...
+    shadow: Candidate
+    def __init__(self, rule_version: _Optional[str] = ..., rule_checksum: _Optional[str] = ..., scoring_model: _Optional[str] = ..., chips: _Optional[_Iterable[_Union[Chip, _Mapping]]] = ..., fields: _Optional[_Iterable[_Union[Field, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., shadow: _Optional[_Union[Candidate, _Mapping]] = ...) -> None: ...
 
 class ListFieldsRequest(_message.Message):
     __slots__ = ()
@@ -51,7 +53,7 @@ class ListChipsResponse(_message.Message):
     def __init__(self, rule_version: _Optional[str] = ..., rule_checksum: _Optional[str] = ..., chips: _Optional[_Iterable[_Union[Chip, _Mapping]]] = ...) -> None: ...
 
 class Chip(_message.Message):
-    __slots__ = ("id", "label", "aliases", "group", "doc", "rule", "english", "fields")
+    __slots__ = ("id", "label", "aliases", "group", "doc", "rule", "english", "fields", "rollout")
     ID_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +62,7 @@ class Chip(_message.Message):
     RULE_FIELD_NUMBER: _ClassVar[int]
     ENGLISH_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
+    ROLLOUT_FIELD_NUMBER: _ClassVar[int]
     id: str
     label: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
@@ -68,7 +71,26 @@ class Chip(_message.Message):
     rule: str
     english: str
     fields: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., label: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., group: _Optional[str] = ..., doc: _Optional[str] = ..., rule: _Optional[str] = ..., english: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ...) -> None: ...
+    rollout: str
+    def __init__(self, id: _Optional[str] = ..., label: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., group: _Optional[str] = ..., doc: _Optional[str] = ..., rule: _Optional[str] = ..., english: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ..., rollout: _Optional[str] = ...) -> None: ...
+
+class Candidate(_message.Message):
+    __slots__ = ("version", "since", "outcome", "reason", "rows", "sessions", "sessions_required")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    since: str
+    outcome: str
+    reason: str
+    rows: int
+    sessions: int
+    sessions_required: int
+    def __init__(self, version: _Optional[str] = ..., since: _Optional[str] = ..., outcome: _Optional[str] = ..., reason: _Optional[str] = ..., rows: _Optional[int] = ..., sessions: _Optional[int] = ..., sessions_required: _Optional[int] = ...) -> None: ...
 
 class Field(_message.Message):
     __slots__ = ("name", "json", "type", "nullable", "doc", "operators", "members", "label")

@@ -278,7 +278,11 @@ class _Catalog(catalog_pb2_grpc.CatalogServiceServicer):
     async def GetCatalog(  # noqa: N802
         self, _request: catalog_pb2.GetCatalogRequest, context: Any
     ) -> catalog_pb2.GetCatalogResponse:
-        found = await self._found(context)
+        found, shadow = await self._found(context), await self._service.desk.shadow()
+        if isinstance(shadow, Refusal) or shadow is None:
+            candidate = None
+        else:
+            candidate = _named(catalog_pb2.Candidate, {**shadow, "sessions_required": shadow["sessionsRequired"]})
         return catalog_pb2.GetCatalogResponse(
             rule_version=found["ruleVersion"],
             rule_checksum=found["ruleChecksum"],
@@ -286,6 +290,7 @@ class _Catalog(catalog_pb2_grpc.CatalogServiceServicer):
             chips=_chips(found),
             fields=_fields(found),
             parameters=[catalog_pb2.Parameter(**parameter) for parameter in found["parameters"]],
+            shadow=candidate,
         )
 
     async def ListFields(  # noqa: N802
