@@ -28,10 +28,6 @@ T = TypeVar("T")
 _APART_BYTES: Final = 4 * 2**20
 """From this size on files are read in a process of their own; below it would only take longer to start."""
 
-_SWITCH_S: Final = 0.0005
-"""How long a thread may keep others waiting: storing some rows lets go of the interpreter dozens of times, and where
-rules are compiled beside it, each time it came back that long later; 5 ms by default."""
-
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register ``import`` and ``ingest``."""
@@ -158,7 +154,6 @@ def run_ingest(args: argparse.Namespace) -> int:
         with sending("phenix-ingest", os.environ) as spans, app.open_writer(_store(args)) as writer:
             recorder = _recorder(args, writer, spans)
             _spare_rows()
-            sys.setswitchinterval(_SWITCH_S)
             args.logs.about = lambda: {"rule_version": recorder.rule_version, "watermark": recorder.watermark}
             figures = asyncio.run(_ingest(args, recorder))
     except (StoreError, TerminalError, UniverseError, app.RulesError) as error:

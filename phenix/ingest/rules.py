@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -19,6 +21,10 @@ __all__ = ["Enriching", "Prepared", "Rulebook"]
 
 _KEPT: Final = 8
 """Versions kept compiled: going back is what must be quick."""
+_GIVES_WAY_S: Final = 0.000_05
+"""How long rules that are compiled keep another thread waiting: storing some rows lets go of the interpreter hundreds
+of times, and would come back each time that much later.
+"""
 
 
 class Enriching(Protocol):
@@ -65,11 +71,22 @@ class Rulebook:
         checksum = version.checksum if version else ""
         prepared = self._kept.pop(checksum, None)
         if prepared is None:
-            bundle = bundle_of(asked, version)
-            if isinstance(bundle, str):
-                return bundle
-            prepared = Prepared.of(bundle)
+            with _giving_way():
+                bundle = bundle_of(asked, version)
+                if isinstance(bundle, str):
+                    return bundle
+                prepared = Prepared.of(bundle)
         self._kept[checksum] = prepared
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return prepared
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_GIVES_WAY_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
