@@ -2,8 +2,9 @@
 
 Every row must carry exactly the version that the ledger says was active at its seq, and be what that version makes of
 all rows before it; a subscriber must be told of each change at that seq, and nothing may be lost. Most changes are of
-a chip's threshold, some of what the figures themselves are computed with, some of a version never seen before. How
-long a row waited from its receipt to its enrichment is told for the rows around a change and for all others.
+a chip's threshold, some of what the figures themselves are computed with, some of a version never seen before. They
+begin after the opening, in which several times as many prints come. How long a row waited from its receipt to its
+enrichment is told from then on, for the rows around a change and for all others.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _SEQ, _VERSION = INDEX["seq"], INDEX["rule_version"]
 _RECEIVED, _ENRICHED = INDEX["ingested_at_utc"], INDEX["enriched_at_utc"]
 _NEAR_MS: Final = 500
 """How long after a change a row counts as one of its rows."""
+_OPENING: Final = 0.125
+"""Share of the prints that come in the opening."""
 _ASK: Final = Ask("drill", "to see what happens", force=True)
 
 
@@ -122,7 +125,8 @@ async def drill(
             try:
                 await until(lambda: follower.connected, "the stream", serve)
                 await terminal.play()
-                await until(lambda: bool(enriched_upto(store)), "the first row", ingest)
+                await until(lambda: enriched_upto(store) >= day.prints * _OPENING, "the opening", ingest)
+                calm_at = time.time_ns() // 1_000_000
                 changer = _Changer(store, random.Random(seed), found, url)
                 await changer.run(changes, tell)
                 poured_at = time.time_ns() // 1_000_000
@@ -134,7 +138,7 @@ async def drill(
             finally:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
-    _hold(found, store, follower, poured_at)
+    _hold(found, store, follower, calm_at, poured_at)
     found.differences = verify(store).total()
     found.seconds = round(time.monotonic() - began, 1)
     return found
@@ -216,8 +220,8 @@ class _Follower:
         self.position = max(self.position, told["watermark"])
 
 
-def _hold(found: Figures, store: Path, follower: _Follower, poured_at: int) -> None:
-    """Hold the rows against the ledger; delays are of those received before the rest was poured out at once."""
+def _hold(found: Figures, store: Path, follower: _Follower, calm_at: int, poured_at: int) -> None:
+    """Hold the rows against the ledger; delays are of those received in a time, before the rest was poured out."""
     with app.open_reader(f"sqlite:{store}") as reader:
         history = [entry for entry in reader.activations() if entry.seq is not None]
         rows = _rows(reader)
@@ -231,9 +235,9 @@ def _hold(found: Figures, store: Path, follower: _Follower, poured_at: int) -> N
             changed_at = history[at].at or 0
         found.mistagged += row[_VERSION] != history[at].version_id
         is_near = at > 0 and row[_ENRICHED] - changed_at <= _NEAR_MS
-        if row[_RECEIVED] < poured_at:
+        if calm_at <= row[_RECEIVED] < poured_at:
             (near if is_near else elsewhere).append(row[_ENRICHED] - row[_RECEIVED])
-    found.rate = round((len(near) + len(elsewhere)) / max(1, poured_at - rows[0][_RECEIVED]) * 1000, 1)
+    found.rate = round((len(near) + len(elsewhere)) / max(1, poured_at - calm_at) * 1000, 1)
     found.rows_near = len(near)
     found.p99_near, found.worst_near = _high(near)
     found.p99_else, found.worst_else = _high(elsewhere)

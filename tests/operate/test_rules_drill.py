@@ -26,11 +26,11 @@ def test_each_row_has_the_version_of_its_seq_and_one_of_another_is_seen(
     assert found.wrong == {}
     assert (found.changes, found.of_figures) == (12, 2)
     assert min(found.rows, found.told) > 0
-    ((_, store, follower, poured_at),) = held
+    ((_, store, follower, calm_at, poured_at),) = held
     execute(store, "UPDATE option_trade_enriched SET rule_version = 'another' WHERE seq = 7")
     follower.rules = [(seq, "another") for seq, _ in follower.rules[:1]]
     follower.seqs.pop()
     again = rules.Figures()
-    hold(again, store, follower, poured_at)
+    hold(again, store, follower, calm_at, poured_at)
     assert (again.mistagged, again.lost) == (1, 1)
     assert again.untold == again.told + 1
