@@ -53,12 +53,13 @@ GATES := \
 
 # Tests here run real processes on a machine that others may use: what failed is run once more by itself, and only a
 # second failure counts. What passes then stands in the first summary as a failure and is a bug of the test.
-# Files run side by side: half of what they do is to wait for processes.
+# Files run side by side. A test that no alarm ends takes its worker along (faulthandler_timeout), and ends the run.
 WORKERS := 2
 PYTEST := $(BIN)/pytest --cov --cov-report=term:skip-covered
 
 test: $(DEV)
-	@$(PYTEST) --numprocesses $(WORKERS) --dist loadfile $(ARGS) || { [ $$? -eq 1 ] && echo "once more, what failed:" \
+	@$(PYTEST) --numprocesses $(WORKERS) --dist loadfile --max-worker-restart 0 $(ARGS) \
+		|| { [ $$? -eq 1 ] && echo "once more, what failed:" \
 		&& $(PYTEST) --cov-append --last-failed --last-failed-no-failures none $(ARGS); }
 	@for gate in $(foreach g,$(GATES),'$(g)'); do \
 		$(BIN)/coverage report --include="$${gate#*=}" --fail-under="$${gate%%=*}" > $(VENV)/coverage.txt \

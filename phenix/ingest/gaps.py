@@ -63,8 +63,8 @@ class GapWatch:
         """The stream broke: ``since`` by this machine, ``latest`` the time of the last print (0 for none)."""
         if self._open is None:
             played = bool(latest) and plays_another_day(latest, since)
-            self._open = _Open(cause, latest if played else since, messages, played=played)
-            self._open.live = bool(latest) and not played
+            live = bool(latest) and not played
+            self._open = _Open(cause, latest if played else since, messages, played=played, live=live)
         else:
             self._open.messages += messages
             self._open.resumed_at = None

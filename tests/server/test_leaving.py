@@ -291,7 +291,7 @@ def test_a_proof_ends_with_who_asked_for_it(store: Store, tmp_path: Path, monkey
         assert isinstance(refused, Refusal)
         assert (refused.code, _proofs()) == ("rate_limited", proofs)
         async with asyncio.timeout(PATIENCE_S):
-            while not any(temporary.rglob("clickhouse*")):  # noqa: ASYNC110
+            while not any(temporary.rglob("clickhouse*")):  # noqa: ASYNC110 - nor that it has begun to write
                 await asyncio.sleep(0.01)
         leaving.cancel()
         assert isinstance((await asyncio.gather(leaving, return_exceptions=True))[0], asyncio.CancelledError)
