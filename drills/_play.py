@@ -24,6 +24,7 @@ SUBSCRIBED: Final = "subscribed to"
 """What ingest says once all its contracts are."""
 _DATE: Final = "2024-11-04"
 _PATIENCE_S: Final = 120.0
+_LOOK_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,14 @@ class Terminal:
         hold = {"until": f"{_DATE}T{until}:00"} if until else {}
         (await self._control.post("/control/play", json=asked | hold)).raise_for_status()
 
+    async def held(self) -> int:
+        """Wait until it holds as :meth:`play` told it to; how many prints were sent until then. Raises DiedError."""
+        for _ in range(int(_PATIENCE_S / _LOOK_S)):
+            if (await self._control.get("/control/play")).json()["held"]:
+                return int((await self._control.get("/control/ledger")).json()["sent"])
+            await asyncio.sleep(_LOOK_S)
+        raise DiedError(f"waited {_PATIENCE_S:.0f} s for the terminal to hold")
+
     async def lost(self) -> int:
         """How many prints were played that nobody was there to hear."""
         return sum((await self._control.get("/control/ledger")).json()["lost"].values())
@@ -110,7 +119,7 @@ async def until(true: Callable[[], bool], what: str, *alive: Phenix, steps: Call
             before, until = now, time.monotonic() + _PATIENCE_S
         if time.monotonic() > until:
             raise DiedError(f"waited {_PATIENCE_S:.0f} s for {what}")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(_LOOK_S)
 
 
 def enriched_upto(store: Path) -> int:

@@ -2,9 +2,10 @@
 
 Every row must carry exactly the version that the ledger says was active at its seq, and be what that version makes of
 all rows before it; a subscriber must be told of each change at that seq, and nothing may be lost. Most changes are of
-a chip's threshold, some of what the figures themselves are computed with, some of a version never seen before. They
-begin after the opening, in which several times as many prints come. How long a row waited from its receipt to its
-enrichment is told from then on, for the rows around a change and for all others.
+a chip's threshold, some of what the figures themselves are computed with, some of a version never seen before. The
+opening, in which several times as many prints come, is over when they begin, and the last half hour has not begun when
+they end: between, the prints come nearly evenly. How long a row waited there from its receipt to its enrichment is told
+for the rows around a change and for all others.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any, Final
 
 import httpx
 
-from drills._play import SECONDS, SUBSCRIBED, Day, Terminal, enriched_upto, until
+from drills._play import SUBSCRIBED, Day, Terminal, enriched_upto, until
 from drills._processes import Phenix, free_port
 from drills._stores import verify
 from phenix import app
@@ -41,8 +42,10 @@ _SEQ, _VERSION = INDEX["seq"], INDEX["rule_version"]
 _RECEIVED, _ENRICHED = INDEX["ingested_at_utc"], INDEX["enriched_at_utc"]
 _NEAR_MS: Final = 500
 """How long after a change a row counts as one of its rows."""
-_OPENING: Final = 0.125
-"""Share of the prints that come in the opening."""
+_CALM: Final = ("10:30", "15:30", 5 * 3600)
+"""When prints come evenly, within a third of their average, and its length in seconds."""
+_CALM_SHARE: Final = 0.63
+"""Share of a session's prints that come then."""
 _ASK: Final = Ask("drill", "to see what happens", force=True)
 
 
@@ -90,7 +93,7 @@ def main(arguments: list[str]) -> int:
                                       formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     command.add_argument("--changes", type=int, default=1_000, help="activations and rollbacks (default 1000)")
     command.add_argument("--rate", type=int, default=2_000, help="prints a second, on average (default 2000)")
-    command.add_argument("--seconds", type=float, default=240, help="length of the session (default 240)")
+    command.add_argument("--seconds", type=float, default=280, help="how long, at that rate (default 280)")
     command.add_argument("--seed", type=int, default=1, help="of the session and of the changes (default 1)")
     given = command.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="phenix-rules-") as folder:
@@ -105,13 +108,14 @@ def main(arguments: list[str]) -> int:
 async def drill(
     folder: Path, changes: int, rate: int, seconds: float, seed: int, tell: Callable[[str], None] = lambda _: None
 ) -> Figures:
-    """Play a session of ``rate`` prints a second, and change its rules. Raises DiedError."""
+    """Play a session, its calm hours at ``rate`` prints a second, and change its rules in them. Raises DiedError."""
     began, found = time.monotonic(), Figures()
-    day = Day(seed, symbols=20, prints=int(rate * seconds))
+    day = Day(seed, symbols=20, prints=int(rate * seconds / _CALM_SHARE))
+    calm, noisy, length = _CALM
     store = folder / "flow.sqlite"
     environ = {"PHENIX_STORE": f"sqlite:{store}", "PHENIX_PORT": str(free_port()), "PHENIX_GRPC_PORT": "0",
                "INGEST_SYMBOLS": day.names}  # fmt: skip
-    async with Terminal(day, "pause", SECONDS / seconds) as terminal:
+    async with Terminal(day, "pause", 0.0) as terminal:
         environ |= terminal.environ
         async with (
             Phenix("ingest", "--once", environ=environ) as ingest,
@@ -124,8 +128,11 @@ async def drill(
             following = asyncio.create_task(follower.run())
             try:
                 await until(lambda: follower.connected, "the stream", serve)
-                await terminal.play()
-                await until(lambda: enriched_upto(store) >= day.prints * _OPENING, "the opening", ingest)
+                await terminal.play(until=calm)
+                opening = await terminal.held()
+                await until(lambda: enriched_upto(store) >= opening, "the opening", ingest,
+                            steps=lambda: enriched_upto(store))  # fmt: skip
+                await terminal.play(length / seconds, until=noisy)
                 calm_at = time.time_ns() // 1_000_000
                 changer = _Changer(store, random.Random(seed), found, url)
                 await changer.run(changes, tell)

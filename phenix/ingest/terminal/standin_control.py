@@ -26,6 +26,7 @@ ENDPOINTS = (
     ("DELETE /control/faults", "Switch all off; with `/NAME` or `/ID` those of a name, or one."),
     ("GET /control/ledger",
      "What became of each print: due, sent, sent again, broken, unwanted, waiting, and lost by cause."),
+    ("GET /control/play", "Its speed, whether it holds at the time it was told, and whether it is over."),
     ("POST /control/play",
      'Begin playback, or with `{"speed": 10}` go on at another speed; `{"until": "2026-11-27T13:00:00"}` holds then.'),
 )  # fmt: skip
@@ -36,6 +37,7 @@ def control_routes(playback: Playback, faults: ActiveFaults) -> list[Route]:
     """Routes of :data:`ENDPOINTS`."""
     control = _Control(playback, faults)
     return [
+        Route("/control/play", control.told, methods=["GET"]),
         Route("/control/play", control.play, methods=["POST"]),
         Route("/control/ledger", control.ledger, methods=["GET"]),
         Route("/control/faults", control.list, methods=["GET"]),
@@ -48,6 +50,11 @@ def control_routes(playback: Playback, faults: ActiveFaults) -> list[Route]:
 class _Control:
     def __init__(self, playback: Playback, faults: ActiveFaults) -> None:
         self._playback, self._faults = playback, faults
+
+    async def told(self, _request: Request) -> Response:
+        playback = self._playback
+        states = {"held": playback.held.is_set(), "finished": playback.finished.is_set()}
+        return _json({"speed": playback.speed, **states})
 
     async def play(self, request: Request) -> Response:
         try:
