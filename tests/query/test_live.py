@@ -16,6 +16,7 @@ from phenix.engine.flow import BY_NAME
 from phenix.engine.live.file import blocks_of
 from phenix.engine.live.index import LiveIndex
 from phenix.engine.live.search import can_sort
+from phenix.engine.live.words import Contracts
 from phenix.engine.query.page import Page, fetch_page
 from phenix.engine.query.request import FlowRequest, Refusal, Total
 from phenix.engine.store.base import StoreTimeout
@@ -23,6 +24,7 @@ from phenix.engine.store.sqlite import open_reader
 from phenix.engine.store.sqlite_reader import SqliteReader
 from phenix.engine.watch import Batch, read_batch
 from phenix.server.reading import SORTABLE
+from tests.operate.stores import execute
 from tests.server.rows import SESSION, Store
 
 SORTS = sorted({field.name for field in SORTABLE.values() if can_sort(field)})
@@ -104,6 +106,19 @@ def test_every_order(store: Store, reader: SqliteReader, name: str) -> None:
             assert walk(reader, live, request, store, rng) > 200
 
 
+@pytest.mark.parametrize("descending", [True, False], ids=["desc", "asc"])
+@pytest.mark.parametrize("name", ["seq", "sig_score"])
+def test_large_blocks(store: Store, reader: SqliteReader, name: str, descending: bool) -> None:
+    """Of which an order is walked in steps, left for the rows as they are, or for those of a symbol."""
+    live, rng = LiveIndex(room=1_900), random.Random(5)
+    live.follow(reader)
+    symbols = [row[0] for row in reader.execute("SELECT DISTINCT symbol FROM option_trades")]
+    for text in (*LIKELY, *(f"symbol = {symbol} and @calls" for symbol in symbols), "strike = 685 and @calls"):
+        for limit in (3, 400):
+            request = replace(asked(text, rng), sort=BY_NAME[name], descending=descending, limit=limit)
+            walk(reader, live, request, store, rng)
+
+
 def test_random_filters(store: Store, reader: SqliteReader) -> None:
     live, rng = LiveIndex(room=256), random.Random(11)
     live.follow(reader)
@@ -127,7 +142,7 @@ def test_a_walk_while_rows_and_cancels_arrive(tmp_path: Path, descending: bool) 
     live, alive = LiveIndex(room=64), one.add(300)
     with open_reader(one.path) as reader:
         live.follow(reader)
-        for name in ("seq", "value", "otm_pct", "cancelled"):
+        for name in ("seq", "value", "otm_pct", "sig_score", "cancelled"):
             request = FlowRequest((), sort=BY_NAME[name], descending=descending, limit=20, total=Total.EXACT)
             first = page = both(reader, live, request, one)
             seen = [row[0] for row in page.rows]
@@ -300,6 +315,32 @@ def test_blocks_of_another_store_are_read_anew(tmp_path: Path, caplog: pytest.Lo
             _restarted(folder, reader, one)
         one.close()
     assert "they are of another store" in caplog.text
+
+
+def test_blocks_that_lack_a_row_are_read_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one, folder = Store(tmp_path / "flow.sqlite"), tmp_path / "flow.live"
+    one.add(100)
+    (other,) = one.add(1, session_date=SESSION - 1)
+    one.add(100)
+    with open_reader(one.path) as reader:
+        _restarted(folder, reader, one)
+        _restarted(folder, reader, one)
+        assert not caplog.messages
+        execute(one.path, f"UPDATE option_trades SET session_date = {SESSION} WHERE seq = {other[0]}")
+        _restarted(folder, reader, one)
+    assert "they are of another store" in caplog.text
+    one.close()
+
+
+def test_contracts_have_the_codes_they_had() -> None:
+    known, more = [("A", "A", 1, 1, "CALL"), ("B", "B", 1, 1, "PUT")], [("C", "C", 2, 1, "CALL")]
+    contracts = Contracts()
+    assert contracts.extend(0, known)
+    assert contracts.extend(0, known) and contracts.extend(1, known[1:] + more)
+    assert contracts.known == known + more
+    assert not contracts.extend(4, more)  # some before them are missing
+    assert not contracts.extend(0, more)  # others have those codes
+    assert contracts.known == known + more
 
 
 def test_a_folder_that_cannot_be_written_costs_memory_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,7 @@ pass it by (:mod:`phenix.engine.live.zones`). Only ``cancelled_seq`` ever change
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
@@ -15,6 +16,7 @@ import numpy as np
 from phenix.dsl.types import REAL, TEXTUAL, Kind
 from phenix.engine import blocks
 from phenix.engine.flow import INDEX, Row
+from phenix.engine.live.tally import Tally
 from phenix.engine.live.words import CONTRACT, HELD, Vocabulary
 from phenix.engine.live.zones import Zones, zones_of
 from phenix.engine.targets.arrays import Array, Column
@@ -47,6 +49,7 @@ class LiveBlock:
         words: Vocabulary,
         zones: Zones | None,
         cancels: dict[int, int] | None = None,
+        sums: Tally | None = None,
     ) -> None:
         self.values = values
         self.known = known
@@ -56,6 +59,8 @@ class LiveBlock:
         self.room = len(values["seq"])
         self.zones = zones
         self._words = words
+        self.sums = sums
+        """Of a sealed block over its prints, those taken back too; contracts by their place in :attr:`contracts`."""
         self.cancels: dict[int, int] = {} if cancels is None else cancels
         """Place of each row that was taken back -> seq of its cancel."""
         self._cancelled: tuple[int, Column] | None = None
@@ -84,7 +89,7 @@ class LiveBlock:
     def cancel(self, seq: int, by: int) -> bool:
         """Note that a row was taken back by the cancel at seq ``by``; False when the row is not here."""
         seqs = self.seqs
-        place = int(seqs.searchsorted(seq))
+        place = bisect_left(seqs, seq)
         if place == len(seqs) or seqs[place] != seq:
             return False
         self.cancels[place] = by
@@ -155,9 +160,11 @@ class OpenBlock(LiveBlock):
         known = {name: mask[: self.rows] for name, mask in self.known.items() if not mask[: self.rows].all()}
         zones = zones_of(values, known, self._words.texts["symbol"].words)
         contracts, contract = np.unique(self.contract[: self.rows], return_inverse=True)
-        return LiveBlock(
-            values, known, contract.astype(np.uint16), contracts, self.rows, self._words, zones, self.cancels
-        )
+        codes = contract.astype(np.uint16)
+        prints = np.flatnonzero(~values["cancel_record"])
+        sums = Tally()
+        sums.add(self.view(prints, self.rows), codes[prints])
+        return LiveBlock(values, known, codes, contracts, self.rows, self._words, zones, self.cancels, sums)
 
 
 def _dtype(kind: Kind) -> Any:

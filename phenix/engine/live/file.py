@@ -17,13 +17,14 @@ import orjson
 
 from phenix.engine.flow import meaning
 from phenix.engine.live.block import LiveBlock
+from phenix.engine.live.tally import Tally
 from phenix.engine.live.words import Vocabulary
 from phenix.engine.live.zones import Zones
 from phenix.engine.targets.arrays import Array
 
 __all__ = ["UnfitError", "blocks_of", "read_block", "write_block"]
 
-_EDITION: Final = 2
+_EDITION: Final = 3
 _ALIGN: Final = 64
 
 
@@ -36,16 +37,22 @@ class UnfitError(Exception):
     """A file that is not a block of this session, these words and this catalog."""
 
 
-def write_block(path: Path, block: LiveBlock, session: int, words: Vocabulary, as_of: int) -> None:
-    """Write a sealed block with what was cancelled of it up to ``as_of``. Raises OSError."""
-    assert block.zones is not None and block.contracts is not None
+def write_block(path: Path, block: LiveBlock, session: int, words: Vocabulary, told: int, as_of: int) -> None:
+    """Write a sealed block with what was cancelled of it up to ``as_of``; the blocks before it hold ``told`` contracts.
+
+    Raises OSError.
+    """
+    assert block.zones is not None and block.contracts is not None and block.sums is not None
     zones = block.zones
     cancels = sorted(block.cancels.items())
     arrays: dict[str, Array] = {
         **{f"value {name}": array for name, array in block.values.items()},
         **{f"known {name}": array for name, array in block.known.items()},
         **{f"chip {bit}": array for bit, array in zones.chips.items()},
+        **{f"rank {name}": array for name, array in zones.ranked.items()},
+        **{f"sum {name}": array for name, array in block.sums.arrays().items()},
         "contract": block.contract,
+        "contracts": block.contracts,
         "order": zones.order,
         "starts": zones.starts,
         "cancels": np.array(cancels, np.int64).reshape(-1, 2),
@@ -57,7 +64,7 @@ def write_block(path: Path, block: LiveBlock, session: int, words: Vocabulary, a
     head = {
         "edition": _EDITION, "catalog": meaning(), "session": session, "rows": block.rows, "asOf": as_of,
         "words": {name: list(lexicon.words.words) for name, lexicon in words.texts.items()},
-        "contracts": [words.contracts.known[code] for code in block.contracts.tolist()],
+        "told": told, "contracts": words.contracts.known[told:],
         "low": zones.low, "high": zones.high, "arrays": places, "bytes": at,
     }  # fmt: skip
     line = orjson.dumps(head) + b"\n"
@@ -92,15 +99,19 @@ def read_block(path: Path, session: int, words: Vocabulary, after: int = 0) -> t
     for name, lexicon in words.texts.items():
         if not lexicon.extend(head["words"].get(name, ())):
             raise UnfitError(path.name)
+    if not words.contracts.extend(head["told"], list(map(tuple, head["contracts"]))):
+        raise UnfitError(path.name)
     arrays = dict(_arrays(whole, start, head["arrays"]))
-    chips = {int(name[5:]): array for name, array in arrays.items() if name.startswith("chip ")}
-    zones = Zones(head["low"], head["high"], chips, arrays["order"], arrays["starts"])
-    values = {name[6:]: array for name, array in arrays.items() if name.startswith("value ")}
-    known = {name[6:]: array for name, array in arrays.items() if name.startswith("known ")}
-    contracts = words.contracts.codes(map(tuple, head["contracts"]))
-    block = LiveBlock(
-        values, known, arrays["contract"], contracts, head["rows"], words, zones, dict(arrays["cancels"].tolist())
+    values, known, chips, ranked, sums = (
+        {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
+        for kind in ("value ", "known ", "chip ", "rank ", "sum ")
     )
+    by_bit = {int(bit): array for bit, array in chips.items()}
+    block = LiveBlock(
+        values, known, arrays["contract"], arrays["contracts"], head["rows"], words,
+        Zones(head["low"], head["high"], by_bit, arrays["order"], arrays["starts"], ranked),
+        dict(arrays["cancels"].tolist()), Tally.of_arrays(sums),
+    )  # fmt: skip
     if block.seqs[0] <= after:
         raise UnfitError(path.name)
     return block, head["asOf"]

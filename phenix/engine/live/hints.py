@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +12,7 @@ import numpy as np
 from phenix.dsl import core as c
 from phenix.dsl.types import UNORDERED, Value
 from phenix.engine.live.block import LiveBlock
+from phenix.engine.live.sieve import parts_of
 from phenix.engine.targets.arrays import Array, Words
 from phenix.engine.targets.reference import settle
 
@@ -56,7 +57,7 @@ class Hints:
 def hints_of(core: c.Core, params: Mapping[str, Value], bits: Mapping[str, int]) -> Hints:
     """The hints of a filter in normal form."""
     hints = Hints()
-    for part in _parts(settle(core, params)):
+    for part in parts_of(settle(core, params)):
         match part:
             case c.Chip(id=name):
                 hints.chips.add(bits[name])
@@ -72,14 +73,6 @@ def hints_of(core: c.Core, params: Mapping[str, Value], bits: Mapping[str, int])
                     _compared(hints, at, ">=", min(numbers))
                     _compared(hints, at, "<=", max(numbers))
     return hints
-
-
-def _parts(node: c.Core) -> Iterator[c.Core]:
-    if isinstance(node, c.And):
-        for arg in node.args:
-            yield from _parts(arg)
-    else:
-        yield node
 
 
 def _compared(hints: Hints, at: c.Field, op: str, value: Value) -> None:

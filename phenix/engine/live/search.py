@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
@@ -21,18 +22,18 @@ from phenix.engine.flow import Field
 from phenix.engine.live.block import LiveBlock
 from phenix.engine.live.hints import Hints, hints_of
 from phenix.engine.live.session import Snapshot
+from phenix.engine.live.sieve import SPARSE, Sieve
 from phenix.engine.live.tally import Tally
 from phenix.engine.predicate import Predicate
 from phenix.engine.store.base import StoreTimeout
-from phenix.engine.targets.arrays import Array, Block, Mask
-from phenix.engine.targets.columns import compile_filter
+from phenix.engine.targets.arrays import Array, Mask
 
 __all__ = ["Search", "Spot", "can_sort"]
 
 _STEP: Final = 4_096
 """Rows looked at first; more at each further step."""
-_SPARSE: Final = 8
-"""One row in so many is few: they are read place by place, more of them as a run."""
+_RUN: Final = 256
+"""Rows first looked at in the order of a field, and what is a short run; more at each further step."""
 _BEYOND: Final = {
     (True, False): np.greater_equal,
     (True, True): np.greater,
@@ -43,6 +44,8 @@ _BEYOND: Final = {
 _SHOWN: Final = (c.Not(c.Field("cancel_record", Kind.BOOL, False)), c.Not(c.Field("cancelled", Kind.BOOL, False)))
 
 Key = bool | int | float | str | None
+Ranked = tuple[int | float, int]
+"""Value of a row and its seq: its place in an order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Search:
         self._whole = not cancelled and not predicate.text
         core = predicate.core if cancelled else c.And((predicate.core, *_SHOWN))
         bundle = predicate.bundle
-        self._matches: Callable[[Block, int], Mask] = compile_filter(core, bundle.params, bundle.bits)
+        self._sieve = Sieve(core, bundle.params, bundle.bits)
         self._hints: Hints = hints_of(predicate.core, bundle.params, bundle.bits)
         self._snapshot = snapshot
         self._as_of = as_of
@@ -136,11 +139,8 @@ class Search:
 
     def _unknown(self, field: Field, limit: int, descending: bool, after: int | None) -> list[Spot]:
         spots: list[Spot] = []
-        for block, found in self._found(descending=descending, after=after):
-            known = block.known.get(field.name)
-            if known is None:
-                continue
-            unknown = found[~known[found]]
+        for block, found in self._found(descending=descending, after=after, lacking=field.name):
+            unknown = found[~block.known[field.name][found]]
             spots += [Spot(seq, None) for seq in _first(block, unknown, limit - len(spots), descending)]
             if len(spots) == limit:
                 break
@@ -149,39 +149,28 @@ class Search:
     def _known(self, field: Field, limit: int, descending: bool, after: Spot | None) -> list[Spot]:
         """Kept in order are the best so far, by ranks that rise along the sort: values, negated where it descends."""
         sign = -1 if descending else 1
-        floor = None if after is None or after.key is None else (sign * _number(after.key), sign * after.seq)
+        floor = None if after is None or after.key is None else (_number(after.key), after.seq)
         ranks = seqs = np.empty(0, np.int64)
+        in_turn = True
         for best, first, block, rows in sorted(self._by_rank(field, sign), key=itemgetter(0, 1)):
-            full = len(ranks) == limit
-            tied_later = full and first > seqs[-1]
-            if full and (best > ranks[-1] or (best == ranks[-1] and tied_later)):
-                break
-            # Once there is a page, a look at the values leaves fewer rows than most filters do.
-            places = self._places(block, 128 if full else _SPARSE)
-            if places is not None and not len(places):
-                continue
-            where: slice | Array = slice(0, rows) if places is None else places[: places.searchsorted(rows)]
-            column = block.view(where, rows).column(field.name, self._as_of)
-            wanted = column.known
-            for bound, ahead in ((ranks[-1] * sign if full else None, False), (floor and floor[0] * sign, True)):
-                if bound is not None:
-                    compare = _BEYOND[ahead is (sign > 0), tied_later and not ahead]
-                    fits = compare(column.values, bound)
-                    wanted = fits if wanted is None else wanted & fits
-            if wanted is None or (isinstance(where, slice) and np.count_nonzero(wanted) * _SPARSE > rows):
-                hits = self._matching(block, where, rows)  # a run of rows is read faster than most of its places
-                within = np.flatnonzero(hits if wanted is None else hits & wanted)
-                near = within if isinstance(where, slice) else where[within]
+            worst = None
+            if len(ranks) == limit:
+                # Python's numbers: one of NumPy's would have a whole column converted to its type.
+                worst = sign * ranks[-1].item(), sign * seqs[-1].item()
+                if (best, first) > (ranks[-1], seqs[-1]):
+                    break
+            run = _run(block, field, sign, floor, worst)
+            if run is None:
+                near = self._compared(block, field, sign, floor, worst, rows)
             else:
-                within = np.flatnonzero(wanted)
-                near = within if isinstance(where, slice) else where[within]
-                hits = self._matching(block, near, rows)
-                within, near = within[hits], near[hits]
-            values, seq = column.values[within], block.values["seq"][near].astype(np.int64)
-            rank, seq = sign * (values if values.dtype.kind == "f" else values.astype(np.int64)), sign * seq
+                near, in_turn = self._of_run(block, field, run, rows, limit, in_turn)
             if floor is not None:
-                beyond = (rank > floor[0]) | (seq > floor[1])
-                rank, seq = rank[beyond], seq[beyond]
+                near = self._later(block, field, sign, floor, rows, near)
+            if not len(near):
+                continue
+            values = block.view(near, rows).column(field.name, self._as_of).values
+            seq = sign * block.values["seq"][near].astype(np.int64)
+            rank = sign * (values if values.dtype.kind == "f" else values.astype(np.int64))
             if len(rank) > limit:  # most of them need no place in an order
                 some = rank <= np.partition(rank, limit - 1)[limit - 1]
                 rank, seq = rank[some], seq[some]
@@ -189,6 +178,75 @@ class Search:
             order = np.lexsort((seqs, ranks))[:limit]
             ranks, seqs = ranks[order], seqs[order]
         return [Spot(sign * seq, sign * rank) for seq, rank in zip(seqs.tolist(), ranks.tolist(), strict=True)]
+
+    def _of_run(
+        self, block: LiveBlock, field: Field, run: Array, rows: int, limit: int, in_turn: bool
+    ) -> tuple[Array, bool]:
+        """The first matching places of a run, or more of the block in which the field is known.
+
+        ``in_turn`` is whether it is worth looking for them along the run, and whether that was.
+        """
+        places = self._places(block) if len(run) > _RUN else None
+        if places is not None and not len(places):
+            return places, in_turn
+        if places is not None and len(places) <= len(run):
+            where: slice | Array = _among(places[: bisect_left(places, rows)], block.values[field.name], run)
+        elif in_turn or len(run) <= _RUN:
+            found = self._in_turn(block, run, rows, limit)
+            if found is not None:
+                return found, in_turn
+            where, in_turn = slice(0, rows), False
+        else:
+            where = run[run < rows] if len(run) * SPARSE <= rows else slice(0, rows)
+        hits = self._matching(block, where, rows)
+        near = np.flatnonzero(hits) if isinstance(where, slice) else where[hits]
+        known = block.known.get(field.name)
+        return near if known is None else near[known[near]], in_turn
+
+    def _in_turn(self, block: LiveBlock, run: Array, rows: int, limit: int) -> Array | None:
+        """The first matching places of a run; None where so many of it had to be looked at that all are sooner."""
+        found: list[Array] = []
+        count, at, step = 0, 0, _RUN
+        while at < len(run) and count < limit:
+            if at * SPARSE > rows:
+                return None
+            near = run[at : at + step]
+            near = near[near < rows]
+            found.append(near[self._matching(block, near, rows)])
+            count, at, step = count + len(found[-1]), at + step, step * 4
+        return np.concatenate(found)[:limit] if found else run[:0]
+
+    def _compared(
+        self, block: LiveBlock, field: Field, sign: int, floor: Ranked | None, worst: Ranked | None, rows: int
+    ) -> Array:
+        """Matching places whose value is known and not before one row nor after another along the sort."""
+        # Once there is a page, a look at the values leaves fewer rows than most filters do.
+        places = self._places(block, SPARSE if worst is None else 128)
+        if places is not None and not len(places):
+            return places
+        where: slice | Array = slice(0, rows) if places is None else places[: bisect_left(places, rows)]
+        column = block.view(where, rows).column(field.name, self._as_of)
+        wanted = column.known
+        first = sign * int(block.values["seq"][0 if sign > 0 else rows - 1])
+        for bound, ahead in ((worst, False), (floor, True)):
+            if bound is not None:
+                tied_later = not ahead and first > sign * bound[1]
+                fits = _BEYOND[ahead is (sign > 0), tied_later](column.values, bound[0])
+                wanted = fits if wanted is None else wanted & fits
+        if wanted is None or (isinstance(where, slice) and np.count_nonzero(wanted) * SPARSE > rows):
+            hits = self._matching(block, where, rows)  # a run of rows is read faster than most of its places
+            within = np.flatnonzero(hits if wanted is None else hits & wanted)
+            return within if isinstance(where, slice) else where[within]
+        within = np.flatnonzero(wanted)
+        near = within if isinstance(where, slice) else where[within]
+        return near[self._matching(block, near, rows)]
+
+    def _later(self, block: LiveBlock, field: Field, sign: int, floor: Ranked, rows: int, near: Array) -> Array:
+        """Those of some places that come after a row along the sort."""
+        values, seqs = block.view(near, rows).column(field.name, self._as_of).values, block.values["seq"][near]
+        later = np.greater if sign > 0 else np.less
+        wanted: Mask = later(values, floor[0]) | ((values == floor[0]) & later(seqs, floor[1]))
+        return near[wanted]
 
     def _by_rank(self, field: Field, sign: int) -> Iterator[tuple[float, int, LiveBlock, int]]:
         """Blocks in which the field is known somewhere, with how many rows count.
@@ -207,25 +265,30 @@ class Search:
 
     def _rows(self) -> Iterator[tuple[LiveBlock, int]]:
         for block, rows in self._snapshot.blocks:
-            rows = int(block.values["seq"][:rows].searchsorted(self._as_of, "right"))
+            seqs = block.values["seq"]  # narrow: searchsorted would convert all of them to find a place
+            if seqs[rows - 1] > self._as_of:
+                rows = bisect_right(seqs, self._as_of, hi=rows)
             if rows:
                 yield block, rows
 
     def _found(
-        self, *, descending: bool, after: int | None = None, step: int | None = _STEP
+        self, *, descending: bool, after: int | None = None, step: int | None = _STEP, lacking: str | None = None
     ) -> Iterator[tuple[LiveBlock, Array]]:
-        """Places of matching rows, ascending within a part of a block; the parts in the direction of the walk."""
+        """Places of matching rows, ascending within a part of a block; the parts in the direction of the walk.
+
+        ``lacking`` is a field: blocks in which it is known everywhere are passed by.
+        """
         for block, rows in sorted(self._rows(), key=lambda item: item[0].values["seq"][0], reverse=descending):
             seqs, low, high = block.values["seq"][:rows], 0, rows
             if after is not None and descending:
-                high = int(seqs.searchsorted(after, "left"))
+                high = bisect_left(seqs, after)
             elif after is not None:
-                low = int(seqs.searchsorted(after, "right"))
-            if low >= high:
+                low = bisect_right(seqs, after)
+            if low >= high or (lacking is not None and lacking not in block.known):
                 continue
             places = self._places(block)
             if places is not None:
-                near = places[places.searchsorted(low) : places.searchsorted(high)]
+                near = places[bisect_left(places, low) : bisect_left(places, high)]
                 if len(near):
                     yield block, near[self._matching(block, near, rows)]
                 continue
@@ -240,20 +303,49 @@ class Search:
                     low += length
                 step = None if step is None else step * 4
 
-    def _places(self, block: LiveBlock, sparse: int = _SPARSE) -> Array | None:
+    def _places(self, block: LiveBlock, sparse: int = SPARSE) -> Array | None:
         return self._hints.places(block, self._snapshot.words.texts["symbol"].words, sparse)
 
     def _matching(self, block: LiveBlock, where: slice | Array, rows: int) -> Mask:
         if time.monotonic() > self._until or self._unwanted():
             raise StoreTimeout("the search took longer than it may")
-        view = block.view(where, rows)
-        self.looked_at += view.rows
-        return self._matches(view, self._as_of)
+        hits = self._sieve.hits(block, where, rows, self._as_of)
+        self.looked_at += len(hits)
+        return hits
 
 
 def can_sort(field: Field) -> bool:
     """Whether rows can be sorted by a field here: numbers and yes-or-no, not text."""
     return field.type.kind not in TEXTUAL
+
+
+def _run(block: LiveBlock, field: Field, sign: int, floor: Ranked | None, worst: Ranked | None) -> Array | None:
+    """Places in the order of a field, along the sort, after one row and up to another and what is tied with that.
+
+    None where no order is kept.
+    """
+    places = block.zones.ranked.get(field.name) if block.zones else None
+    if places is None:
+        return None
+    values, seqs = block.values[field.name], block.values["seq"]
+    first, end = 0, len(places)
+    if worst is not None and sign > 0:
+        end = bisect_right(places, worst[0], key=values.item)
+    elif worst is not None:
+        first = bisect_left(places, worst[0], key=values.item)
+    if floor is not None:
+        bisect = bisect_right if sign > 0 else bisect_left
+        at = bisect(places, floor, key=lambda place: (values.item(place), seqs.item(place)))
+        first, end = (max(first, at), end) if sign > 0 else (first, min(end, at))
+    return places[first : max(first, end)][::sign]
+
+
+def _among(places: Array, values: Array, run: Array) -> Array:
+    """Those of some places with a value that the run has, or one between."""
+    low, high = sorted((values[run[0]].item(), values[run[-1]].item()))
+    here = values[places]
+    wanted: Mask = (here >= low) & (here <= high)
+    return places[wanted]
 
 
 def _first(block: LiveBlock, found: Array, count: int, descending: bool) -> list[int]:

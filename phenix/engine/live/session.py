@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from phenix.engine.blocks import Block
 from phenix.engine.flow import INDEX, Row
 from phenix.engine.live.block import LiveBlock, OpenBlock
@@ -66,31 +64,44 @@ class Session:
         self.sealed = (0, Tally())
         self._room = room
         self._folder = folder
+        self._told = 0
+        """How many contracts the blocks on disk hold."""
 
     def restore(self, reader: Reader) -> bool:
         """Begin with the blocks on disk; False, with nothing taken, when they are not what the store holds."""
         if self._folder is None:
             return True
-        cancels_upto = None
+        before, cancels_upto = self.position, None
         try:
             while (path := self._path(len(self.blocks))).exists():
                 block, as_of = read_block(path, self.date, self.words, self.position)
                 self.blocks.append(block)
                 self.position = int(block.seqs[-1])
+                self._told = len(self.words.contracts.known)
                 cancels_upto = as_of if cancels_upto is None else min(as_of, cancels_upto)
         except (UnfitError, OSError) as error:
             _logger.warning("the blocks of %s are read anew: %s does not fit", self.date, error)
             return False
         if cancels_upto is None:
             return True
-        ours = {int(b.values["seq"][i]): int(b.values["trade_id"][i]) for b in self.blocks for i in (0, -1)}
-        stored = {row[_SEQ]: row[_ID] for row in reader.rows_at(sorted(ours))}
-        rows = sum(block.rows for block in self.blocks)
-        if stored != ours or reader.session_count(self.date, self.position) != rows:
+        if not self._is_of(reader, before):
             _logger.warning("the blocks of %s are read anew: they are of another store", self.date)
             return False
         self._take_back(self._taken_back(reader, cancels_upto, self.position))
         self._sum_up()
+        return True
+
+    def _is_of(self, reader: Reader, after: int) -> bool:
+        """Whether the blocks hold the rows of the store from a seq on: their ends, and as many between."""
+        ours = {int(b.values["seq"][i]): int(b.values["trade_id"][i]) for b in self.blocks for i in (0, -1)}
+        if {row[_SEQ]: row[_ID] for row in reader.rows_at(sorted(ours))} != ours:
+            return False
+        for block in self.blocks:
+            last = int(block.seqs[-1])
+            # Where a block has every seq there is, the store cannot have more: that saves counting millions of rows.
+            if last - after != block.rows and reader.session_count(self.date, last, after) != block.rows:
+                return False
+            after = last
         return True
 
     def read(self, reader: Reader, upto: int) -> None:
@@ -150,8 +161,8 @@ class Session:
         if new:
             tally = tally.copy()  # whoever has the old one keeps it as it is
             for block in new:
-                prints = np.flatnonzero(~block.values["cancel_record"])
-                tally.add(block.view(prints, block.rows), block.contracts_of(prints))
+                assert block.sums is not None and block.contracts is not None
+                tally.merge(block.sums, block.contracts)
             self.sealed = (count + len(new), tally)
 
     def _taken_back(self, reader: Reader, after: int, upto: int) -> Iterable[tuple[int, int]]:
@@ -173,12 +184,13 @@ class Session:
             return block
         path = self._path(len(self.blocks) - 1)
         try:
-            write_block(path, block, self.date, self.words, self.position)
+            write_block(path, block, self.date, self.words, self._told, self.position)
             kept, _ = read_block(path, self.date, self.words)
         except OSError as error:
             _logger.warning("the blocks of %s stay in memory: %s", self.date, error)
             self._folder = None
             return block
+        self._told = len(self.words.contracts.known)
         kept.cancels = block.cancels  # whoever still holds the other form sees new ones, too
         return kept
 

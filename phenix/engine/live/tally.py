@@ -5,6 +5,7 @@ Every sum is of whole numbers far below 2**53, so that sums of doubles, which Nu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,8 @@ FIELDS: Final = ("size", "value", "side", "sentiment", "session", "trade_ts_et",
 _BITS: Final = 64
 _MINUTE: Final = 60_000
 _ROWS, _SIZE, _PREMIUM, _BULLISH, _BEARISH = range(5)
+_BESIDE: Final = ("sides", "sentiments", "sessions", "chips")
+_ARRAYS: Final = ("contracts", *_BESIDE)
 
 
 class Tally:
@@ -38,6 +41,23 @@ class Tally:
         self.chips = np.zeros(_BITS)
         """Rows by bit of a chip that is on."""
 
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Array]) -> Tally:
+        """What :meth:`arrays` gave; they are read, never written to."""
+        tally = cls()
+        for name in _ARRAYS:
+            setattr(tally, name, arrays[name])
+        tally.minutes = dict(zip(arrays["minute"].tolist(), arrays["by_minute"], strict=True))
+        return tally
+
+    def arrays(self) -> dict[str, Array]:
+        """The sums by name."""
+        by_minute = np.array(list(self.minutes.values())).reshape(-1, len(self.sides))
+        return {
+            **{name: getattr(self, name) for name in _ARRAYS},
+            "minute": np.array(list(self.minutes), np.int64), "by_minute": by_minute,
+        }  # fmt: skip
+
     @property
     def rows(self) -> int:
         """How many rows."""
@@ -53,7 +73,7 @@ class Tally:
         other = Tally()
         other.contracts = self.contracts.copy()
         other.minutes = {minute: sums.copy() for minute, sums in self.minutes.items()}
-        for name in ("sides", "sentiments", "sessions", "chips"):
+        for name in _BESIDE:
             setattr(other, name, getattr(self, name).copy())
         return other
 
@@ -97,10 +117,11 @@ class Tally:
         """Take the sums of another in; ``codes`` are the codes here of its contracts."""
         if len(codes):
             self._reach(int(codes.max()) + 1)
-            self.contracts[:, codes] += other.contracts[:, : len(codes)]
+            width = min(len(codes), other.contracts.shape[1])  # the last contracts may have no print
+            self.contracts[:, codes[:width]] += other.contracts[:, :width]
         for minute, sums in other.minutes.items():
-            self.minutes[minute] = self.minutes[minute] + sums if minute in self.minutes else sums
-        for name in ("sides", "sentiments", "sessions", "chips"):
+            self.minutes[minute] = self.minutes[minute] + sums if minute in self.minutes else sums.copy()
+        for name in _BESIDE:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def _reach(self, count: int) -> None:

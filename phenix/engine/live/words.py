@@ -60,6 +60,14 @@ class Contracts:
         self.known: list[Contract] = []
         self._codes: dict[Contract, int] = {}
 
+    def extend(self, first: int, contracts: Sequence[Contract]) -> bool:
+        """Take in contracts that had the codes from ``first`` on elsewhere; False when they cannot have them here."""
+        common = len(self.known) - first
+        if common < 0 or self.known[first:][: len(contracts)] != contracts[:common]:
+            return False
+        self.codes(contracts[common:])
+        return True
+
     def codes(self, contracts: Iterable[Contract]) -> Array:
         """Codes of contracts, new ones taken in."""
         codes, known, found = self._codes, self.known, []

@@ -245,8 +245,8 @@ class Reader(Protocol):
         """
         ...
 
-    def session_count(self, session_date: int, upto_seq: int) -> int:
-        """How many raw rows of a session have a seq up to the given one."""
+    def session_count(self, session_date: int, upto_seq: int, after_seq: int = 0) -> int:
+        """How many raw rows of a session have a seq in (after, upto]."""
         ...
 
     def rows_after(self, seq: int, limit: int) -> list[tuple[Any, ...]]:

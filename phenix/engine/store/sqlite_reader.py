@@ -101,10 +101,10 @@ class SqliteReader:
         sql = f"{SELECT_SESSION} AND t.session_date = ? AND t.seq > ? AND t.seq <= ? ORDER BY t.seq LIMIT ?"
         return self.execute(sql, (session_date, after_seq, upto_seq, limit))
 
-    def session_count(self, session_date: int, upto_seq: int) -> int:
-        """How many raw rows of a session have a seq up to the given one."""
-        sql = f"SELECT count(*) FROM {RAW_TABLE} t WHERE {STAYING} AND session_date = ? AND seq <= ?"
-        return int(self.execute(sql, (session_date, upto_seq))[0][0])
+    def session_count(self, session_date: int, upto_seq: int, after_seq: int = 0) -> int:
+        """How many raw rows of a session have a seq in (after, upto]."""
+        sql = f"SELECT count(*) FROM {RAW_TABLE} t WHERE {STAYING} AND session_date = ? AND seq > ? AND seq <= ?"
+        return int(self.execute(sql, (session_date, after_seq, upto_seq))[0][0])
 
     def rows_after(self, seq: int, limit: int) -> list[tuple[Any, ...]]:
         """Whole rows after a seq, in seq order."""
