@@ -9,7 +9,7 @@ import numpy as np
 
 from phenix.dsl.types import REAL, TEXTUAL, Kind, Type
 from phenix.engine.flow import BY_NAME, FIELDS, INDEX, Row
-from phenix.engine.targets.arrays import Column, Words
+from phenix.engine.targets.arrays import Array, Column, Mask, Words
 
 __all__ = ["DERIVED", "Block", "cells_of", "column_of"]
 
@@ -80,9 +80,16 @@ class Block:
 
     def chip(self, bit: int) -> Column:
         """A chip's stored answer."""
-        mask = 1 << bit
-        on, known = (self.stored(name).values & mask != 0 for name in ("chips_set", "chips_known"))
+        on, known = (_bit(self.stored(name).values, bit) for name in ("chips_set", "chips_known"))
         return Column(on, known)
+
+
+def _bit(masks: Array, bit: int) -> Mask:
+    """Where a bit is on; in a type too narrow for it, nowhere."""
+    if bit >= 8 * masks.itemsize - (masks.dtype.kind == "i"):
+        return np.zeros(len(masks), np.bool_)
+    on: Mask = masks & (1 << bit) != 0
+    return on
 
 
 def column_of(cells: Sequence[Any], type_: Type) -> Column:

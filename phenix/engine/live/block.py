@@ -25,7 +25,6 @@ __all__ = ["ROWS", "LiveBlock", "OpenBlock"]
 
 ROWS: Final = 65_536
 _CONTRACT: Final = tuple(INDEX[name] for name in CONTRACT)
-_MASKS: Final = frozenset({"chips_set", "chips_known"})
 _CANCELLED: Final = INDEX["cancelled_seq"]
 
 
@@ -156,7 +155,7 @@ class OpenBlock(LiveBlock):
 
     def sealed(self) -> LiveBlock:
         """The same rows for good, narrow and with what lets a search pass them by."""
-        values = {name: _narrowed(name, array[: self.rows]) for name, array in self.values.items()}
+        values = {name: _narrowed(array[: self.rows]) for name, array in self.values.items()}
         known = {name: mask[: self.rows] for name, mask in self.known.items() if not mask[: self.rows].all()}
         zones = zones_of(values, known, self._words.texts["symbol"].words)
         contracts, contract = np.unique(self.contract[: self.rows], return_inverse=True)
@@ -173,9 +172,9 @@ def _dtype(kind: Kind) -> Any:
     return np.bool_ if kind is Kind.BOOL else np.float64 if kind in REAL else np.int64
 
 
-def _narrowed(name: str, values: Array) -> Array:
+def _narrowed(values: Array) -> Array:
     """A copy in the smallest type that holds its whole numbers; never uint64, which NumPy compares as doubles."""
-    if values.dtype.kind not in "iu" or name in _MASKS:
+    if values.dtype.kind not in "iu":
         return values.copy()
     smallest = np.result_type(*map(np.min_scalar_type, (values.min(), values.max())))
     return values.astype(np.int64 if smallest == np.uint64 else smallest)
