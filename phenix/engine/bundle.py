@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from phenix.dsl import core as c
 from phenix.dsl import nodes as n
 from phenix.dsl.compiler import compile_program
 from phenix.dsl.diagnostics import Diagnostic, closest, diagnostic, has_errors
+from phenix.dsl.parser import Parsed, parse_file
 from phenix.dsl.printer import print_line
 from phenix.dsl.program import ChipRule, DerivedField, Program
 from phenix.dsl.scope import ParamInfo, Scope
@@ -83,8 +85,11 @@ class Bundle:
         if checksum is not None and hashlib.sha256(config_json.encode()).hexdigest() != checksum:
             raise ValueError("the stored rule version does not match its checksum: restore it from a backup")
         config = json.loads(config_json)
-        sources = [Source(name, text) for name, text in sorted(config["sources"].items())]
-        bundle, found = compile_bundle(sources, config["chips"], config_json)
+        files = [_file(name, text) for name, text in sorted(config["sources"].items())]
+        parsed = {id(source): statements for source, statements in files}
+        bundle, found = compile_bundle(
+            [source for source, _ in files], config["chips"], config_json, lambda source: parsed[id(source)]
+        )
         if bundle is None:
             first = next(d for d in found if d.severity == "error")
             raise ValueError(f"the stored rule version no longer compiles: {first.code} {first.message}")
@@ -238,13 +243,16 @@ def load_bundle(paths: Sequence[Path] | None = None) -> tuple[Bundle | None, tup
 
 
 def compile_bundle(
-    sources: Iterable[Source], bits: Mapping[str, int] | None = None, stored: str | None = None
+    sources: Iterable[Source],
+    bits: Mapping[str, int] | None = None,
+    stored: str | None = None,
+    parse: Callable[[Source], Parsed] = parse_file,
 ) -> tuple[Bundle | None, tuple[Diagnostic, ...]]:
     """Compile sources; chips keep the bits they have in ``bits``, new ones take the next free.
 
     ``stored`` is the config these came from, which the bundle then keeps.
     """
-    program, found = compile_program(tuple(sources), CATALOG)
+    program, found = compile_program(tuple(sources), CATALOG, parse)
     missing = [name for name, kind in REQUIRED.items() if _kind_of(program.scope, name) is not kind]
     if missing and program.sources:
         first = program.sources[0]
@@ -263,6 +271,13 @@ def compile_bundle(
         first = program.sources[0]
         return None, (*found, diagnostic("PHX004", f"{len(taken)} chips; a row stores {MOST_CHIPS}", Span(0, 0), first))
     return Bundle(program, taken, stored), found
+
+
+@lru_cache(maxsize=32)
+def _file(name: str, text: str) -> tuple[Source, Parsed]:
+    """A file of a stored version, as parsed: most versions differ in one of theirs from the one before."""
+    source = Source(name, text)
+    return source, parse_file(source)
 
 
 def _kind_of(scope: Scope, name: str) -> Kind | None:

@@ -24,7 +24,7 @@ _logger = logging.getLogger(__name__)
 
 _ACTIVE: Final = "SELECT version_id, activated_seq FROM filter_rule_versions WHERE is_active = 1"
 _KEPT: Final = 8
-"""Earlier versions kept compiled."""
+"""Versions kept compiled: going back is what must be quick."""
 
 
 class Active(NamedTuple):
@@ -46,7 +46,7 @@ class Rulebook:
         self.packaged = Rules.of(packaged.rolled_out(rollout))
         self.active = Active(self.packaged, 0)
         """What was active a moment ago."""
-        self._others: OrderedDict[str, Rules] = OrderedDict()
+        self._kept: OrderedDict[str, Rules] = OrderedDict()
         self._loading = threading.Lock()
 
     def current(self, reader: Reader) -> Rules:
@@ -64,10 +64,7 @@ class Rulebook:
         if version in (rules.stored, rules.bundle.version):
             return rules
         with self._loading:
-            found = self._others.pop(version, None) or self._load(reader, version)
-            self._others[version] = found
-            if len(self._others) > _KEPT:
-                self._others.popitem(last=False)
+            found = self._load(reader, version)
         note(rule_version=found.bundle.version)
         return found
 
@@ -97,15 +94,21 @@ class Rulebook:
         return active
 
     def _load(self, reader: Reader, version: str) -> Rules:
-        stored = reader.rule_version(version) if version else None
-        if stored is None or version == self.packaged.bundle.version:
-            return Rules(self.packaged.bundle, self.packaged.encoder, version)
-        try:
-            bundle = Bundle.from_config(stored.config_json, stored.checksum).rolled_out(self._rollout)
-            return Rules.of(bundle, version)
-        except ValueError as error:
-            _logger.error("rule version %s does not load, the one before stays: %s", version, error)  # noqa: TRY400
-            return Rules(self.active.rules.bundle, self.active.rules.encoder, version)
+        found = self._kept.pop(version, None)
+        if found is None:
+            stored = reader.rule_version(version) if version else None
+            if stored is None or version == self.packaged.bundle.version:
+                return Rules(self.packaged.bundle, self.packaged.encoder, version)
+            try:
+                bundle = Bundle.from_config(stored.config_json, stored.checksum).rolled_out(self._rollout)
+            except ValueError as error:
+                _logger.error("rule version %s does not load, the one before stays: %s", version, error)  # noqa: TRY400
+                return Rules(self.active.rules.bundle, self.active.rules.encoder, version)
+            found = Rules.of(bundle, version)
+        self._kept[version] = found
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return found
 
 
 def _active(reader: Reader) -> tuple[str, int]:
