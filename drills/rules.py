@@ -3,9 +3,9 @@
 Every row must carry exactly the version that the ledger says was active at its seq, and be what that version makes of
 all rows before it; a subscriber must be told of each change at that seq, and nothing may be lost. Most changes are of
 a chip's threshold, some of what the figures themselves are computed with, some of a version never seen before. The
-opening, in which several times as many prints come, is over when they begin, and the last half hour has not begun when
-they end: between, the prints come nearly evenly. How long a row waited there from its receipt to its enrichment is told
-for the rows around a change and for all others.
+morning, in which several times as many prints come, is over when they begin, and the last half hour has not begun when
+they end: between, prints and changes come nearly evenly. How long a row waited there from its receipt to its enrichment
+is told for the rows around a change and for all others.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _SEQ, _VERSION = INDEX["seq"], INDEX["rule_version"]
 _RECEIVED, _ENRICHED = INDEX["ingested_at_utc"], INDEX["enriched_at_utc"]
 _NEAR_MS: Final = 500
 """How long after a change a row counts as one of its rows."""
-_CALM: Final = ("10:30", "15:30", 5 * 3600)
-"""When prints come evenly, within a third of their average, and its length in seconds."""
-_CALM_SHARE: Final = 0.63
+_CALM: Final = ("11:30", "15:30", 4 * 3600)
+"""When prints come evenly, within a tenth of their average, and its length in seconds."""
+_CALM_SHARE: Final = 0.49
 """Share of a session's prints that come then."""
 _ASK: Final = Ask("drill", "to see what happens", force=True)
 
@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> int:
                                       formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     command.add_argument("--changes", type=int, default=1_000, help="activations and rollbacks (default 1000)")
     command.add_argument("--rate", type=int, default=2_000, help="prints a second, on average (default 2000)")
-    command.add_argument("--seconds", type=float, default=280, help="how long, at that rate (default 280)")
+    command.add_argument("--seconds", type=float, default=400, help="how long, at that rate (default 400)")
     command.add_argument("--seed", type=int, default=1, help="of the session and of the changes (default 1)")
     given = command.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="phenix-rules-") as folder:
@@ -129,13 +129,13 @@ async def drill(
             try:
                 await until(lambda: follower.connected, "the stream", serve)
                 await terminal.play(until=calm)
-                opening = await terminal.held()
-                await until(lambda: enriched_upto(store) >= opening, "the opening", ingest,
+                morning = await terminal.held()
+                await until(lambda: enriched_upto(store) >= morning, "the morning", ingest,
                             steps=lambda: enriched_upto(store))  # fmt: skip
                 await terminal.play(length / seconds, until=noisy)
                 calm_at = time.time_ns() // 1_000_000
                 changer = _Changer(store, random.Random(seed), found, url)
-                await changer.run(changes, tell)
+                await changer.run(changes, seconds, tell)
                 poured_at = time.time_ns() // 1_000_000
                 await terminal.play(0.0)
                 if await ingest.done():
@@ -152,7 +152,7 @@ async def drill(
 
 
 class _Changer:
-    """Asks for one change after the other, each once the one before is answered."""
+    """Asks for changes at even times, each once the one before is answered."""
 
     def __init__(self, store: Path, rng: random.Random, found: Figures, url: str) -> None:
         self._life: Lifecycle = app.lifecycle(f"sqlite:{store}")
@@ -166,10 +166,12 @@ class _Changer:
         bundle: Bundle = made[0]
         return bundle.version
 
-    async def run(self, changes: int, tell: Callable[[str], None]) -> None:
+    async def run(self, changes: int, seconds: float, tell: Callable[[str], None]) -> None:
         answers: list[float] = []
+        started = time.monotonic()
         async with httpx.AsyncClient(base_url=self._url, timeout=60) as client:
             for number in range(1, changes + 1):
+                await asyncio.sleep(max(0.0, started + seconds * (number - 1) / changes - time.monotonic()))
                 begun = time.monotonic()
                 entry = await asyncio.to_thread(self._change, number)
                 answers.append((time.monotonic() - begun) * 1000)
