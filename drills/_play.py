@@ -81,13 +81,14 @@ class Terminal:
         hold = {"until": f"{_DATE}T{until}:00"} if until else {}
         (await self._control.post("/control/play", json=asked | hold)).raise_for_status()
 
-    async def held(self) -> int:
+    async def held(self, *alive: Phenix) -> int:
         """Wait until it holds as :meth:`play` told it to; how many prints were sent until then. Raises DiedError."""
-        for _ in range(int(_PATIENCE_S / _LOOK_S)):
-            if (await self._control.get("/control/play")).json()["held"]:
-                return int((await self._control.get("/control/ledger")).json()["sent"])
+        while not (await self._control.get("/control/play")).json()["held"]:
+            for process in alive:
+                if process.ended:
+                    raise process.fail()
             await asyncio.sleep(_LOOK_S)
-        raise DiedError(f"waited {_PATIENCE_S:.0f} s for the terminal to hold")
+        return int((await self._control.get("/control/ledger")).json()["sent"])
 
     async def lost(self) -> int:
         """How many prints were played that nobody was there to hear."""

@@ -129,7 +129,7 @@ async def drill(
             try:
                 await until(lambda: follower.connected, "the stream", serve)
                 await terminal.play(until=calm)
-                morning = await terminal.held()
+                morning = await terminal.held(ingest)
                 await until(lambda: enriched_upto(store) >= morning, "the morning", ingest,
                             steps=lambda: enriched_upto(store))  # fmt: skip
                 await terminal.play(length / seconds, until=noisy)
