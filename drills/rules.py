@@ -59,6 +59,8 @@ class Figures:
     """Changes of constants that the figures are computed with."""
     rate: float = 0.0
     """Rows a second."""
+    overran: float = 0.0
+    """Seconds that changes went on after the rows of their hours."""
     rows_near: int = 0
     p99_near: int = 0
     worst_near: int = 0
@@ -135,7 +137,9 @@ async def drill(
                 await terminal.play(length / seconds, until=noisy)
                 calm_at = time.time_ns() // 1_000_000
                 changer = _Changer(store, random.Random(seed), found, url)
+                changing = time.monotonic()
                 await changer.run(changes, seconds, tell)
+                found.overran = round(max(0.0, time.monotonic() - changing - seconds), 1)
                 poured_at = time.time_ns() // 1_000_000
                 await terminal.play(0.0)
                 if await ingest.done():

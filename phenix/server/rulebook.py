@@ -35,8 +35,8 @@ class Active(NamedTuple):
 
 
 class Rulebook:
-    """Loads rule versions out of the store, each once; ``packaged`` are the rules while the store names none,
-    ``rollout`` says which chips are served.
+    """Loads rule versions out of the store, the latest ones once each; ``packaged`` are the rules while the store names
+    none, ``rollout`` says which chips are served.
 
     The last good ones stay when new ones do not load. Methods raise StoreError.
     """
@@ -46,7 +46,8 @@ class Rulebook:
         self.packaged = Rules.of(packaged.rolled_out(rollout))
         self.active = Active(self.packaged, 0)
         """What was active a moment ago."""
-        self._kept: OrderedDict[str, Rules] = OrderedDict()
+        self._kept: OrderedDict[str, Rules | None] = OrderedDict()
+        """By version; None of one that does not load."""
         self._loading = threading.Lock()
 
     def current(self, reader: Reader) -> Rules:
@@ -94,21 +95,21 @@ class Rulebook:
         return active
 
     def _load(self, reader: Reader, version: str) -> Rules:
-        found = self._kept.pop(version, None)
-        if found is None:
-            stored = reader.rule_version(version) if version else None
-            if stored is None or version == self.packaged.bundle.version:
+        if version not in self._kept:
+            packaged = version in ("", self.packaged.bundle.version)
+            stored = None if packaged else reader.rule_version(version)
+            if stored is None:
                 return Rules(self.packaged.bundle, self.packaged.encoder, version)
             try:
                 bundle = Bundle.from_config(stored.config_json, stored.checksum).rolled_out(self._rollout)
+                self._kept[version] = Rules.of(bundle, version)
             except ValueError as error:
                 _logger.error("rule version %s does not load, the one before stays: %s", version, error)  # noqa: TRY400
-                return Rules(self.active.rules.bundle, self.active.rules.encoder, version)
-            found = Rules.of(bundle, version)
-        self._kept[version] = found
+                self._kept[version] = None
+        self._kept.move_to_end(version)
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        return found
+        return self._kept[version] or Rules(self.active.rules.bundle, self.active.rules.encoder, version)
 
 
 def _active(reader: Reader) -> tuple[str, int]:

@@ -263,3 +263,26 @@ def test_cells_of_every_kind_become_columns() -> None:
 
 def test_derived_fields_are_those_of_the_catalog() -> None:
     assert set(DERIVED) == {f.name for f in FIELDS if f.part is Part.DERIVED}
+
+
+class _Interrupted(list[str]):
+    """Words that another thread asks for while the first is at them."""
+
+    def __getitem__(self, at: Any) -> Any:
+        found = super().__getitem__(at)
+        return self._told(found) if isinstance(at, slice) else found
+
+    def _told(self, words: list[str]) -> Any:
+        for place, word in enumerate(words):
+            if place == 2:
+                assert self.asked.code("E") == 4
+            yield word
+
+    asked: Words
+
+
+def test_words_have_their_codes_whoever_asks_meanwhile() -> None:
+    names = _Interrupted("ABCDE")
+    words = names.asked = Words(names)
+    assert words.code("A") == 0
+    assert [words.code(name) for name in "ABCDE"] == [0, 1, 2, 3, 4]

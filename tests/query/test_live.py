@@ -13,6 +13,7 @@ import pytest
 from phenix import app
 from phenix.engine.certify.rules import REFUSALS, RandomRules
 from phenix.engine.flow import BY_NAME
+from phenix.engine.live import search
 from phenix.engine.live.file import blocks_of
 from phenix.engine.live.index import LiveIndex
 from phenix.engine.live.search import can_sort
@@ -108,8 +109,11 @@ def test_every_order(store: Store, reader: SqliteReader, name: str) -> None:
 
 @pytest.mark.parametrize("descending", [True, False], ids=["desc", "asc"])
 @pytest.mark.parametrize("name", ["seq", "sig_score"])
-def test_large_blocks(store: Store, reader: SqliteReader, name: str, descending: bool) -> None:
+def test_large_blocks(
+    store: Store, reader: SqliteReader, name: str, descending: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of which an order is walked in steps, left for the rows as they are, or for those of a symbol."""
+    monkeypatch.setattr(search, "_RUN", 16)  # as 256 is to a block of 65,536
     live, rng = LiveIndex(room=1_900), random.Random(5)
     live.follow(reader)
     symbols = [row[0] for row in reader.execute("SELECT DISTINCT symbol FROM option_trades")]
@@ -276,7 +280,7 @@ def test_a_restart_begins_with_the_blocks_on_disk(tmp_path: Path, caplog: pytest
     one.close()
 
 
-@pytest.mark.parametrize("harm", ["cut", "grown", "no head", "another session", "a hole", "words"])
+@pytest.mark.parametrize("harm", ["cut", "grown", "no head", "another session", "a hole", "words", "no sums"])
 def test_blocks_that_do_not_fit_are_read_anew(tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture) -> None:
     one, folder = Store(tmp_path / "flow.sqlite"), tmp_path / "flow.live"
     one.add(200)
@@ -292,6 +296,8 @@ def test_blocks_that_do_not_fit_are_read_anew(tmp_path: Path, harm: str, caplog:
             second.write_bytes(b"\n" + whole)
         elif harm == "another session":
             second.write_bytes(whole.replace(b'"session":%d' % SESSION, b'"session":%d' % (SESSION + 1)))
+        elif harm == "no sums":
+            second.write_bytes(whole.replace(b'"sum sides"', b'"sum sidez"'))
         elif harm == "a hole":
             second.write_bytes((folder / str(SESSION) / "0002.block").read_bytes())
         else:
@@ -340,7 +346,21 @@ def test_contracts_have_the_codes_they_had() -> None:
     assert contracts.known == known + more
     assert not contracts.extend(4, more)  # some before them are missing
     assert not contracts.extend(0, more)  # others have those codes
+    assert not contracts.extend(2, [*more, known[0]])  # it has another
     assert contracts.known == known + more
+
+
+def test_blocks_of_another_run_over_the_same_prints_are_read_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, folder = Store(tmp_path / "flow.sqlite"), tmp_path / "flow.live"
+    one.add(200)
+    with open_reader(one.path) as reader:
+        _restarted(folder, reader, one)
+        execute(one.path, "UPDATE option_trade_enriched SET enriched_at_utc = enriched_at_utc + 1 WHERE seq = 64")
+        _restarted(folder, reader, one)
+    assert "they are of another store" in caplog.text
+    one.close()
 
 
 def test_a_folder_that_cannot_be_written_costs_memory_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

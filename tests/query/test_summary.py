@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from phenix.engine.flow import INDEX
 from phenix.engine.live.index import LiveIndex
+from phenix.engine.live.search import Search
 from phenix.engine.live.tally import SENTIMENTS, SESSIONS, SIDES
 from phenix.engine.live.words import CONTRACT
+from phenix.engine.predicate import Predicate, compile_predicate
 from phenix.engine.query.page import Page, fetch_page
 from phenix.engine.query.request import FlowRequest, Refusal
 from phenix.engine.query.summary import Summary, fetch_summary
@@ -147,3 +150,28 @@ def test_what_cannot_be_summed_is_refused(store: Store, reader: SqliteReader) ->
     assert isinstance(refused, Refusal)
     with pytest.raises(StoreTimeout):
         fetch_summary(reader, FlowRequest(sessions=2), store.bundle, timeout_s=0.0)
+
+
+@pytest.mark.parametrize("room", [64, 65_536])
+def test_sums_of_everything_are_as_of_a_seq(store: Store, reader: SqliteReader, room: int) -> None:
+    """Rows that came since are in memory, too, in blocks whose sums are known and in the open one."""
+    live = LiveIndex(room=room)
+    live.follow(reader)
+    snapshot = live.snapshot()
+    every, each = (compile_predicate(parts, store.bundle) for parts in ((), (("where", "size >= 0"),)))
+    assert isinstance(every, Predicate)
+    assert isinstance(each, Predicate)
+    for as_of in (*range(40, snapshot.position, 37), snapshot.position):
+        known, looked_at = (Search(one, snapshot, as_of, cancelled=False) for one in (every, each))
+        found, added = known.tally(), looked_at.tally()
+        assert found.rows == known.count() == added.rows
+        for name, sums in added.arrays().items():
+            if name not in ("minute", "by_minute"):
+                ours = found.arrays()[name]
+                width = min(ours.shape[-1], sums.shape[-1])  # beyond it is room for contracts to come
+                assert np.array_equal(ours[..., :width], sums[..., :width]), (as_of, name)
+                assert not ours[..., width:].any()
+                assert not sums[..., width:].any()
+        assert {at: sums.tolist() for at, sums in found.minutes.items() if sums.any()} == {
+            at: sums.tolist() for at, sums in added.minutes.items() if sums.any()
+        }

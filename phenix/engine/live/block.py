@@ -104,12 +104,13 @@ class LiveBlock:
         count = len(self.cancels)
         if not count:
             return _NOWHERE
-        if self._cancelled is None or self._cancelled[0] != count:
+        kept = self._cancelled
+        if kept is None or kept[0] != count:
             values, known = np.zeros(self.room, np.int64), np.zeros(self.room, np.bool_)
             for place, by in list(self.cancels.items()):
                 values[place], known[place] = by, True
-            self._cancelled = count, Column(values, known)
-        return self._cancelled[1]
+            kept = self._cancelled = count, Column(values, known)
+        return kept[1]  # ours: another thread that began with fewer may have put an older one there
 
 
 class OpenBlock(LiveBlock):

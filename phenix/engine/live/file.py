@@ -10,7 +10,7 @@ import mmap
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import orjson
@@ -86,19 +86,22 @@ def read_block(path: Path, session: int, words: Vocabulary, after: int = 0) -> t
     Raises UnfitError, also when its rows are not after a seq, and OSError when there is no such file.
     """
     with path.open("rb") as file:
-        line = file.readline()
-        start = -(-len(line) // _ALIGN) * _ALIGN
         try:
-            head = orjson.loads(line)
-            fits = (head["edition"], head["catalog"], head["session"]) == (_EDITION, meaning(), session)
-            if not fits or path.stat().st_size != start + head["bytes"]:
-                raise UnfitError(path.name)
-            whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (ValueError, KeyError, TypeError) as error:
+            return _read(path, file, session, words, after)
+        except (ValueError, KeyError, TypeError, IndexError) as error:  # its head is not one that was written
             raise UnfitError(path.name) from error
-    for name, lexicon in words.texts.items():
-        if not lexicon.extend(head["words"].get(name, ())):
-            raise UnfitError(path.name)
+
+
+def _read(path: Path, file: BinaryIO, session: int, words: Vocabulary, after: int) -> tuple[LiveBlock, int]:
+    line = file.readline()
+    start = -(-len(line) // _ALIGN) * _ALIGN
+    head = orjson.loads(line)
+    fits = (head["edition"], head["catalog"], head["session"]) == (_EDITION, meaning(), session)
+    if not fits or path.stat().st_size != start + head["bytes"]:
+        raise UnfitError(path.name)
+    whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if not all(lexicon.extend(head["words"].get(name, ())) for name, lexicon in words.texts.items()):
+        raise UnfitError(path.name)
     if not words.contracts.extend(head["told"], list(map(tuple, head["contracts"]))):
         raise UnfitError(path.name)
     arrays = dict(_arrays(whole, start, head["arrays"]))

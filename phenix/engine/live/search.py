@@ -105,15 +105,19 @@ class Search:
         return tally
 
     def _tally_of_all(self) -> Tally:
-        """Sums over every row that is shown: those of sealed blocks are known, but for what was taken back since."""
+        """Sums over every row that is shown: those of sealed blocks are known, but for what is not: prints taken back
+        by now, and those after the seq that is asked for.
+        """
         count, sealed = self._snapshot.sealed
         tally = sealed.copy()
-        for number, (block, rows) in enumerate(self._snapshot.blocks):
-            taken = np.array([at for at, by in list(block.cancels.items()) if by <= self._as_of], np.int64)
-            if number < count and len(taken):
-                taken = taken[~block.values["cancel_record"][taken]]
-                tally.add(block.view(taken, block.room), block.contracts_of(taken), -1)
-            elif number >= count:
+        for number, (block, whole) in enumerate(self._snapshot.blocks):
+            rows = self._rows_of(block, whole)
+            if number < count:
+                taken = [at for at, by in list(block.cancels.items()) if by <= self._as_of]
+                gone = np.concatenate((np.array(taken, np.int64), np.arange(rows, whole)))
+                gone = gone[~block.values["cancel_record"][gone]]
+                tally.add(block.view(gone, block.room), block.contracts_of(gone), -1)
+            elif rows:
                 found = np.flatnonzero(self._matching(block, slice(0, rows), rows))
                 tally.add(block.view(found, block.room), block.contracts_of(found))
         return tally
@@ -208,7 +212,8 @@ class Search:
         found: list[Array] = []
         count, at, step = 0, 0, _RUN
         while at < len(run) and count < limit:
-            if at * SPARSE > rows:
+            step = min(step, rows // SPARSE + 1 - at)
+            if step <= 0:
                 return None
             near = run[at : at + step]
             near = near[near < rows]
@@ -264,12 +269,14 @@ class Search:
                 yield sign * end, first, block, rows
 
     def _rows(self) -> Iterator[tuple[LiveBlock, int]]:
-        for block, rows in self._snapshot.blocks:
-            seqs = block.values["seq"]  # narrow: searchsorted would convert all of them to find a place
-            if seqs[rows - 1] > self._as_of:
-                rows = bisect_right(seqs, self._as_of, hi=rows)
-            if rows:
+        for block, whole in self._snapshot.blocks:
+            if rows := self._rows_of(block, whole):
                 yield block, rows
+
+    def _rows_of(self, block: LiveBlock, rows: int) -> int:
+        """How many of the first rows of a block count as of the seq that is asked for."""
+        seqs = block.values["seq"]  # narrow: searchsorted would convert all of them to find a place
+        return rows if not rows or seqs[rows - 1] <= self._as_of else bisect_right(seqs, self._as_of, hi=rows)
 
     def _found(
         self, *, descending: bool, after: int | None = None, step: int | None = _STEP, lacking: str | None = None

@@ -24,7 +24,8 @@ from phenix.engine.store.schema import ENRICHED_TABLE, RAW_TABLE, SELECT_STORED
 __all__ = ["Session", "Snapshot", "begin"]
 
 _SEQ: Final = INDEX["seq"]
-_ID: Final = INDEX["trade_id"]
+_SAME: Final = ("trade_id", "ingested_at_utc", "enriched_at_utc")
+"""What tells a row from the same print stored by another run."""
 _DATE: Final = INDEX["session_date"]
 _RECORD: Final = INDEX["cancel_record"]
 _CANCELLED: Final = INDEX["cancelled_seq"]
@@ -93,8 +94,12 @@ class Session:
 
     def _is_of(self, reader: Reader, after: int) -> bool:
         """Whether the blocks hold the rows of the store from a seq on: their ends, and as many between."""
-        ours = {int(b.values["seq"][i]): int(b.values["trade_id"][i]) for b in self.blocks for i in (0, -1)}
-        if {row[_SEQ]: row[_ID] for row in reader.rows_at(sorted(ours))} != ours:
+        ours = {
+            int(block.values["seq"][at]): [int(block.values[name][at]) for name in _SAME]
+            for block in self.blocks
+            for at in (0, -1)
+        }
+        if {row[_SEQ]: [row[INDEX[name]] for name in _SAME] for row in reader.rows_at(sorted(ours))} != ours:
             return False
         for block in self.blocks:
             last = int(block.seqs[-1])
@@ -186,7 +191,7 @@ class Session:
         try:
             write_block(path, block, self.date, self.words, self._told, self.position)
             kept, _ = read_block(path, self.date, self.words)
-        except OSError as error:
+        except (UnfitError, OSError) as error:
             _logger.warning("the blocks of %s stay in memory: %s", self.date, error)
             self._folder = None
             return block

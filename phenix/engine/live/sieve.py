@@ -1,4 +1,4 @@
-"""A filter as conditions that are and-ed, each looked at only in the rows that those before it left."""
+"""A filter as conditions that are and-ed: once few rows are left, the next is looked at in those alone."""
 
 from __future__ import annotations
 
@@ -20,17 +20,22 @@ SPARSE: Final = 8
 """One row in so many is few: they are read place by place, more of them as a run."""
 
 
+_FIRST: Final = 4
+"""Conditions that are functions of their own: compiling them takes its time, too."""
+
+
 class Sieve:
     """Where a filter is true. A row that one of its parts leaves out is out, whatever the others say of it.
 
-    What compares one field with a constant comes first: it costs least.
+    What compares one field with a constant comes first, for it costs least; the first few of these by themselves, and
+    the rest as one.
     """
 
     def __init__(self, core: c.Core, params: Mapping[str, Value], bits: Mapping[str, int]) -> None:
-        parts = dict.fromkeys(parts_of(settle(core, params)))
-        cheap = [part for part in parts if _is_cheap(part)]
-        rest = tuple(part for part in parts if not _is_cheap(part))
-        conditions = [*cheap, c.And(rest)] if rest or not cheap else cheap
+        parts = list(dict.fromkeys(parts_of(settle(core, params))))
+        first = [part for part in parts if _is_cheap(part)][:_FIRST]
+        rest = tuple(part for part in parts if part not in first)
+        conditions = [*first, c.And(rest)] if rest or not first else first
         self._conditions: list[Callable[[Block, int], Mask]] = [compile_filter(one, params, bits) for one in conditions]
 
     def hits(self, block: LiveBlock, where: slice | Array, rows: int, as_of: int) -> Mask:

@@ -66,7 +66,7 @@ class Contracts:
         if common < 0 or self.known[first:][: len(contracts)] != contracts[:common]:
             return False
         self.codes(contracts[common:])
-        return True
+        return len(self.known) >= first + len(contracts)  # none of them was here under another code
 
     def codes(self, contracts: Iterable[Contract]) -> Array:
         """Codes of contracts, new ones taken in."""

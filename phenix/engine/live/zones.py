@@ -16,7 +16,7 @@ from phenix.engine.targets.arrays import Array, Words
 __all__ = ["Zones", "zones_of"]
 
 _RANKED: Final = ("sig_score",)
-"""Fields whose order is kept: what pages are sorted by, besides seq."""
+"""Fields whose order is kept: what pages are sorted by most, besides seq."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,18 +228,20 @@ class SqliteReader:
 
     def rule_version(self, version_id: str | None = None) -> RuleVersion | None:
         """The active rule version, or the one named."""
-        for version in self.rule_versions():
-            if version.version_id == version_id or (version_id is None and version.is_active):
-                return version
-        return None
+        named = ("is_active",) if version_id is None else ("version_id = ?", version_id)
+        found = self._rule_versions(*named)
+        return found[0] if found else None
 
     def rule_versions(self) -> list[RuleVersion]:
         """Every stored rule version, oldest first."""
+        return self._rule_versions("TRUE")
+
+    def _rule_versions(self, where: str, *values: str) -> list[RuleVersion]:
         sql = (
             "SELECT version_id, config_json, checksum, is_active, created_at, activated_at, activated_seq"
-            " FROM filter_rule_versions ORDER BY created_at, rowid"
+            f" FROM filter_rule_versions WHERE {where} ORDER BY created_at, rowid"
         )
-        return [RuleVersion(a, b, c, bool(d), e, f, g) for a, b, c, d, e, f, g in self.execute(sql)]
+        return [RuleVersion(a, b, c, bool(d), e, f, g) for a, b, c, d, e, f, g in self.execute(sql, values)]
 
     def activations(self, *, waiting: bool = False) -> list[Activation]:
         """What was asked of the rules, oldest first; only what the writer has not looked at when ``waiting``."""

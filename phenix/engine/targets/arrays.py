@@ -48,8 +48,9 @@ class Words:
 
     def code(self, word: str) -> int:
         """A word's code, -1 where the column never holds it."""
-        for word_ in self.words[len(self._codes) :]:
-            self._codes[word_] = len(self._codes)
+        known = len(self._codes)
+        for code, new in enumerate(self.words[known:], known):
+            self._codes[new] = code  # the same whoever else is at it: several threads may ask at once
         return self._codes.get(word, -1)
 
 
