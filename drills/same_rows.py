@@ -291,7 +291,7 @@ async def _ask_all(
 ) -> list[Difference]:
     different: list[Difference] = []
     began, ids, as_ofs = time.monotonic(), 0, set()
-    live = LiveIndex(room=1_024, sealed=1)
+    live = LiveIndex(room=rng.choice((256, 1_024, 4_096)), sealed=1)
     with app.open_reader(f"sqlite:{store}") as reader:
         bundle = app.packaged_bundle()  # what a fresh store's rows are tagged with
         rules, rows, plans = RandomRules(rng, bundle.scope), _Rows(reader), Counter[str]()
