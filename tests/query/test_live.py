@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,21 @@ def test_what_was_just_stored_is_found(tmp_path: Path) -> None:
         assert both(reader, live, request, one).total == 3
         assert _plan(reader, live, replace(request, sessions=2), one) == "store"
         assert _plan(reader, live, replace(request, sort=BY_NAME["symbol"]), one) == "store"
+    one.close()
+
+
+def test_who_is_level_does_not_wait_for_who_looks_whether_it_is(tmp_path: Path) -> None:
+    one, live = Store(tmp_path / "flow.sqlite"), LiveIndex()
+    one.add(10)
+    with open_reader(one.path) as reader, ThreadPoolExecutor(1) as pool, open_reader(one.path) as another:
+        live.follow(reader)
+        with live._lock:
+            assert both(reader, live, FlowRequest(total=Total.EXACT), one).total == 10
+            one.add(5)
+            asked = pool.submit(live.follow, another, 100)
+            assert not asked.done()
+        assert asked.result(60)  # once the other has done
+        assert both(reader, live, FlowRequest(total=Total.EXACT), one).total == 15
     one.close()
 
 

@@ -10,6 +10,7 @@ import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from phenix.engine.blocks import Block
 from phenix.engine.flow import Row
@@ -20,6 +21,9 @@ from phenix.engine.store.base import Reader
 from phenix.engine.store.schema import HELD_SESSIONS
 
 __all__ = ["LiveIndex"]
+
+_WAIT_S: Final = 1.0
+"""Longest wait for a thread that reads some rows: the store takes longer for most of what is asked."""
 
 
 class LiveIndex:
@@ -43,9 +47,17 @@ class LiveIndex:
     def follow(self, reader: Reader, most: int | None = None) -> bool:
         """Bring it level with the store, unless that takes more than ``most`` rows; whether it is. Raises StoreError.
 
-        Without a bound it waits for another thread that is at it.
+        Without a bound it waits for another thread that is at it; with one only where that has not much to read.
         """
-        if not self._lock.acquire(blocking=most is None):
+        if most is not None:
+            session, upto = self._open, reader.watermark()
+            if session.date != (reader.current_session() or 0) or session.position < reader.removed_upto():
+                return False
+            if session.position >= upto:
+                return True
+            if upto - session.position > most:
+                return False
+        if not self._lock.acquire(timeout=-1 if most is None else _WAIT_S):
             return False
         try:
             upto, date = reader.watermark(), reader.current_session() or 0
