@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,11 @@ PIECE: Final = 16_384
 """Rows computed at a time: the masks of all chips then stay in the second-level cache."""
 
 
+_Run = Callable[[Block, int], Any]
+_Rate = Callable[[Block], tuple[NDArray[np.float64], Known]]
+_Decide = Callable[[Block], tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+
 class Tags(NamedTuple):
     """Tags of a block's rows; scores where not known are of no consequence."""
 
@@ -31,25 +37,28 @@ class Tags(NamedTuple):
 
 
 def compile_block_tagger(bundle: Bundle, *, score: bool = True) -> Callable[[Block], Tags]:
-    """One function of a block; without ``score`` the block's stored scores are taken as they are."""
+    """One function of a block, which can be sent to another process.
+
+    Without ``score`` the block's stored scores are taken as they are.
+    """
     rate = _compile_score(bundle) if score else _stored_score
-    decide = _compile_chips(bundle)
+    return partial(_tag, rate, _compile_chips(bundle))
 
-    def tag(block: Block) -> Tags:
-        pieces = [piece(block[at : at + PIECE]) for at in range(0, max(block.rows, 1), PIECE)]
-        return pieces[0] if len(pieces) == 1 else _joined(pieces)
 
-    def piece(block: Block) -> Tags:
-        values, known = rate(block)
-        quality = np.ones(block.rows, np.uint8) if known is None else known.view(np.uint8)
-        block = block.with_columns({
-            "sig_score": Column(values, known),
-            "score_quality": Column(quality, None, _QUALITY),
-        })  # fmt: skip
-        chips_set, chips_known = decide(block)
-        return Tags(chips_set, chips_known, values, known)
+def _tag(rate: _Rate, decide: _Decide, block: Block) -> Tags:
+    pieces = [_piece(rate, decide, block[at : at + PIECE]) for at in range(0, max(block.rows, 1), PIECE)]
+    return pieces[0] if len(pieces) == 1 else _joined(pieces)
 
-    return tag
+
+def _piece(rate: _Rate, decide: _Decide, block: Block) -> Tags:
+    values, known = rate(block)
+    quality = np.ones(block.rows, np.uint8) if known is None else known.view(np.uint8)
+    block = block.with_columns({
+        "sig_score": Column(values, known),
+        "score_quality": Column(quality, None, _QUALITY),
+    })  # fmt: skip
+    chips_set, chips_known = decide(block)
+    return Tags(chips_set, chips_known, values, known)
 
 
 _QUALITY: Final = Words(("partial", "complete"))
@@ -60,42 +69,47 @@ def _stored_score(block: Block) -> tuple[NDArray[np.float64], Known]:
     return column.values, column.known
 
 
-def _compile_score(bundle: Bundle) -> Callable[[Block], tuple[NDArray[np.float64], Known]]:
+def _no_score(block: Block) -> tuple[NDArray[np.float64], Known]:
+    return np.zeros(block.rows), np.zeros(block.rows, np.bool_)
+
+
+def _compile_score(bundle: Bundle) -> _Rate:
     if bundle.score is None:
-        return lambda block: (np.zeros(block.rows), np.zeros(block.rows, np.bool_))
-    run = compile_value(bundle.score.core, bundle.params, bundle.bits)
-
-    def rate(block: Block) -> tuple[NDArray[np.float64], Known]:
-        own = Column(np.zeros(block.rows), np.zeros(block.rows, np.bool_))  # unknown while it is computed
-        return run(block.with_columns({"sig_score": own}), BEFORE)
-
-    return rate
+        return _no_score
+    return partial(_rated, compile_value(bundle.score.core, bundle.params, bundle.bits))
 
 
-def _compile_chips(bundle: Bundle) -> Callable[[Block], tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _rated(run: _Run, block: Block) -> tuple[NDArray[np.float64], Known]:
+    own = Column(np.zeros(block.rows), np.zeros(block.rows, np.bool_))  # unknown while it is computed
+    values, known = run(block.with_columns({"sig_score": own}), BEFORE)
+    return values, known
+
+
+def _compile_chips(bundle: Bundle) -> _Decide:
     unit = Unit(bundle.params, bundle.bits, {chip.id: chip.core for chip in bundle.chips})
     places: list[int] = []
     masks: list[str] = []
     for chip in by_reference(bundle.chips):
         places.append(chip.bit)
         masks += [unit.mask(chip.core, True, sure=True), unit.mask(chip.core, True, sure=False)]
-    run = unit.function(masks)
+    return partial(_decided, unit.function(masks), places, bundle.known_mask)
 
-    def decide(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        found = run(block, BEFORE)
-        on = dict(zip(places, found[::2], strict=True))
-        unknown = {
-            bit: maybe > sure  # and not sure
-            for bit, sure, maybe in zip(places, found[::2], found[1::2], strict=True)
-            if maybe is not sure
-        }
-        chips_set, chips_known = _packed(on, block.rows), bundle.known_mask ^ _packed(unknown, block.rows)
-        chipless = np.flatnonzero(block.stored("cancel_record").values | block.stored("compression").values)
-        chips_set[chipless] = 0
-        chips_known[chipless] = bundle.known_mask
-        return chips_set, chips_known
 
-    return decide
+def _decided(
+    run: _Run, places: Sequence[int], known_mask: int, block: Block
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    found = run(block, BEFORE)
+    on = dict(zip(places, found[::2], strict=True))
+    unknown = {
+        bit: maybe > sure  # and not sure
+        for bit, sure, maybe in zip(places, found[::2], found[1::2], strict=True)
+        if maybe is not sure
+    }
+    chips_set, chips_known = _packed(on, block.rows), known_mask ^ _packed(unknown, block.rows)
+    chipless = np.flatnonzero(block.stored("cancel_record").values | block.stored("compression").values)
+    chips_set[chipless] = 0
+    chips_known[chipless] = known_mask
+    return chips_set, chips_known
 
 
 def _packed(masks: Mapping[int, Mask], rows: int) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,8 +76,6 @@ class Bundle:
         self.rollout = Rollout()
         self.known_mask = sum(1 << chip.bit for chip in self.chips)
         self.score: DerivedField | None = next((f for f in program.fields if f.meta.provides == "sig_score"), None)
-        score = self.score.core if self.score else None
-        self.tag: Callable[[Iterable[list[Any]]], None] = compile_tagger(self.chips, score, self.params, self.version)
 
     @classmethod
     def from_config(cls, config_json: str, checksum: str | None = None) -> Bundle:
@@ -94,6 +92,12 @@ class Bundle:
             first = next(d for d in found if d.severity == "error")
             raise ValueError(f"the stored rule version no longer compiles: {first.code} {first.message}")
         return bundle
+
+    @cached_property
+    def tag(self) -> Callable[[Iterable[list[Any]]], None]:
+        """A function that writes score and chips into stored rows; compiled when it is first asked for."""
+        score = self.score.core if self.score else None
+        return compile_tagger(self.chips, score, self.params, self.version)
 
     def rolled_out(self, rollout: Rollout) -> Bundle:
         """The same rules, of which as many chips are served as a rollout says."""

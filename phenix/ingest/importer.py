@@ -16,6 +16,7 @@ from phenix.ingest.deadletter import IMPORT, letter
 from phenix.ingest.normalize import Refusal
 from phenix.ingest.reading import Part
 from phenix.ingest.recorder import Recorder, now_utc
+from phenix.ingest.rules import Rulebook
 
 __all__ = ["Progress", "Summary", "import_parts"]
 
@@ -57,9 +58,10 @@ def import_parts(parts: Iterator[Part], recorder: Recorder, tell: Callable[[Prog
     summary = Summary()
     started, cpu_before = time.perf_counter(), time.thread_time()
     summary.caught_up = recorder.catch_up()
+    rulebook = Rulebook()
     for part in parts:
         for asked, version in recorder.asked_rules():
-            recorder.switch(asked, recorder.prepare(asked, version))
+            recorder.switch(asked, rulebook.prepare(asked, version))
         now = now_utc()
         batch = Batch(
             rows=part.rows,

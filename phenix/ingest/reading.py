@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
+from phenix.engine.children import child
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.enrich.clock import et_of
 from phenix.engine.store.base import SNIPPET_BYTES
@@ -83,18 +84,20 @@ def read_parts_apart(sources: Sources) -> Iterator[Part]:
     """As :func:`read_parts`, in a child process; raises LayoutError or ChildProcessError if that fails."""
     arguments = json.dumps([[str(path) for path in paths] for paths in (
         sources.trades, sources.open_interest, sources.underlying)])  # fmt: skip
-    command = [sys.executable, "-m", "phenix.ingest.reading", arguments]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=1 << 20) as child:  # noqa: S603
+    command, environ = child("phenix.ingest.reading", arguments)
+    with subprocess.Popen(  # noqa: S603
+        command, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=1 << 20
+    ) as reader:
         try:
-            assert child.stdout is not None
-            while message := _receive(child.stdout):
+            assert reader.stdout is not None
+            while message := _receive(reader.stdout):
                 if isinstance(message, str):
                     raise LayoutError(message)
                 yield Part(*message)
-            if child.wait() != 0:
-                raise ChildProcessError(f"the process that reads the files ended with status {child.returncode}")
+            if reader.wait() != 0:
+                raise ChildProcessError(f"the process that reads the files ended with status {reader.returncode}")
         finally:
-            child.kill()
+            reader.kill()
 
 
 def _send(pipe: IO[bytes], message: Any) -> None:

@@ -23,7 +23,7 @@ from phenix.engine.flow import ENRICHED, INDEX, Row
 from phenix.engine.spans import Kind, Spans
 from phenix.engine.store.base import Appended, Batch, Gap, GapState, OpenInterest, UnderlyingQuote, Writer
 from phenix.engine.store.versions import Activation, RuleVersion
-from phenix.ingest.rules import Enriching, Prepared, Rulebook
+from phenix.ingest.rules import Enriching, Prepared
 
 __all__ = ["Beside", "Recorded", "Recorder", "now_utc"]
 
@@ -95,7 +95,6 @@ class Recorder:
         self._spans = spans or Spans()
         self._writer = writer
         self._enricher = enricher
-        self._rulebook = Rulebook()
         self._failed: BaseException | None = None
         self._expected = 0
         self._ahead: list[tuple[Any, ...]] = []
@@ -156,10 +155,6 @@ class Recorder:
         reads = self._writer.reads
         waiting = reads.activations(waiting=True) if reads.changed() else []
         return [(asked, reads.rule_version(asked.version_id)) for asked in waiting]
-
-    def prepare(self, asked: Activation, version: RuleVersion | None) -> Prepared | str:
-        """The rules that are asked for, compiled: on another thread while prints go on. Or why they cannot be had."""
-        return self._rulebook.prepare(asked, version)
 
     def switch(self, asked: Activation, rules: Prepared | str) -> Activation:
         """Tag by other rules from the next row on, or keep those there are and say why. Raises StoreError."""

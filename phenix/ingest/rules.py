@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -17,14 +15,10 @@ from phenix.engine.lifecycle import bundle_of
 from phenix.engine.store.versions import Activation, RuleVersion
 from phenix.engine.tagging import Tagging
 
-__all__ = ["Enriching", "Prepared", "Rulebook"]
+__all__ = ["Enriching", "Prepared", "Rulebook", "compile_rules"]
 
 _KEPT: Final = 8
 """Versions kept compiled: going back is what must be quick."""
-_GIVES_WAY_S: Final = 0.000_05
-"""How long rules that are compiled keep another thread waiting: storing some rows lets go of the interpreter hundreds
-of times, and would come back each time that much later.
-"""
 
 
 class Enriching(Protocol):
@@ -49,7 +43,7 @@ class Enriching(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A rule version compiled; ``chips`` are the ids of what it tags, by bit."""
+    """A rule version compiled, which can be sent to another process; ``chips`` are the ids of what it tags, by bit."""
 
     tagger: Tagger
     chips: Mapping[int, str]
@@ -60,10 +54,17 @@ class Prepared:
         return cls(Tagging(bundle), {chip.bit: chip.id for chip in bundle.chips})
 
 
-class Rulebook:
-    """Compiles what is asked for, and keeps the latest; for one thread at a time."""
+def compile_rules(asked: Activation, version: RuleVersion | None) -> Prepared | str:
+    """A version that the ledger asks for, or a sentence why it cannot be had."""
+    bundle = bundle_of(asked, version)
+    return bundle if isinstance(bundle, str) else Prepared.of(bundle)
 
-    def __init__(self) -> None:
+
+class Rulebook:
+    """Compiles what is asked for, or has it compiled, and keeps the latest; for one thread at a time."""
+
+    def __init__(self, compiler: Callable[[Activation, RuleVersion | None], Prepared | str] = compile_rules) -> None:
+        self._compiler = compiler
         self._kept: OrderedDict[str, Prepared] = OrderedDict()
 
     def prepare(self, asked: Activation, version: RuleVersion | None) -> Prepared | str:
@@ -71,22 +72,11 @@ class Rulebook:
         checksum = version.checksum if version else ""
         prepared = self._kept.pop(checksum, None)
         if prepared is None:
-            with _giving_way():
-                bundle = bundle_of(asked, version)
-                if isinstance(bundle, str):
-                    return bundle
-                prepared = Prepared.of(bundle)
+            made = self._compiler(asked, version)
+            if isinstance(made, str):
+                return made
+            prepared = made
         self._kept[checksum] = prepared
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return prepared
-
-
-@contextmanager
-def _giving_way() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_GIVES_WAY_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)

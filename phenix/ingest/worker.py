@@ -24,6 +24,8 @@ from phenix.ingest.figures import Figures
 from phenix.ingest.intake import Intake
 from phenix.ingest.market_clock import MarketClock, plays_another_day
 from phenix.ingest.recorder import Recorder, now_utc
+from phenix.ingest.rules import Rulebook
+from phenix.ingest.rules_apart import RulesApart
 from phenix.ingest.spots import SpotPoll
 from phenix.ingest.terminal import client
 from phenix.ingest.terminal import protocol as wire
@@ -264,17 +266,19 @@ class Worker:
             await asyncio.sleep(_FEED_S)
 
     async def _follow_rules(self, pool: ThreadPoolExecutor) -> None:
-        """Take what is asked of the rules: compiled aside, and switched between two batches."""
+        """Take what is asked of the rules: compiled apart, and switched between two batches."""
         loop = asyncio.get_running_loop()
-        while True:
-            for asked, version in await loop.run_in_executor(pool, self._recorder.asked_rules):
-                prepared = await asyncio.to_thread(self._recorder.prepare, asked, version)
-                done = await loop.run_in_executor(pool, self._recorder.switch, asked, prepared)
-                if done.refused is None:
-                    log.info("rules %s after seq %s (%s)", done.version_id, done.seq, done.cause.value)
-                else:
-                    log.error("rules %s were asked for, and those before stay: %s", done.version_id, done.refused)
-            await asyncio.sleep(_RULES_S)
+        with RulesApart() as apart:
+            rulebook = Rulebook(apart)
+            while True:
+                for asked, version in await loop.run_in_executor(pool, self._recorder.asked_rules):
+                    prepared = await asyncio.to_thread(rulebook.prepare, asked, version)
+                    done = await loop.run_in_executor(pool, self._recorder.switch, asked, prepared)
+                    if done.refused is None:
+                        log.info("rules %s after seq %s (%s)", done.version_id, done.seq, done.cause.value)
+                    else:
+                        log.error("rules %s were asked for, and those before stay: %s", done.version_id, done.refused)
+                await asyncio.sleep(_RULES_S)
 
     async def _enrich(self, pool: ThreadPoolExecutor) -> None:
         """Enrich what waits, step by step: at the start, and when rows come of a session whose state is not there."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import secrets
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
 from phenix.dsl.source import Source
 from phenix.engine.bundle import Bundle
+from phenix.engine.children import child
 from phenix.engine.lifecycle import Ask, Lifecycle, activation_json, retagging_json, version_json
 from phenix.engine.logs import noted
 from phenix.engine.query.request import Refusal
@@ -150,10 +149,10 @@ async def _apart(module: str, asked: dict[str, Any]) -> dict[str, Any] | None:
     It is ended when nobody waits for it any more, and ends by itself when this process does: its input closes.
     """
     with TemporaryDirectory(prefix="phenix-apart-") as folder:  # what it leaves there goes with it, however it ends
+        command, environ = child(module)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "TMPDIR": folder, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )  # fmt: skip
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={**environ, "TMPDIR": folder}
+        )
         assert process.stdin is not None and process.stdout is not None
         try:
             process.stdin.write(json.dumps(asked).encode() + b"\n")

@@ -26,6 +26,7 @@ from phenix.engine.store.sqlite_rules import SqliteLedger
 from phenix.engine.store.versions import Activation, Why
 from phenix.ingest.reading import read_parts
 from phenix.ingest.recorder import Recorder
+from phenix.ingest.rules import Rulebook
 from tests.operate.stores import execute
 from tests.operate.test_replay import NONE, verified
 
@@ -184,7 +185,7 @@ class Holder:
     """Stores a tape in batches as ingest does, and answers what is asked between two of them."""
 
     def __init__(self, recorder: Recorder, rows: list[Row]) -> None:
-        self._recorder, self._rows = recorder, iter(rows)
+        self._recorder, self._rows, self._rulebook = recorder, iter(rows), Rulebook()
         self.answered: list[Activation] = []
 
     def store(self, count: int) -> None:
@@ -192,7 +193,7 @@ class Holder:
 
     def answer(self) -> None:
         for asked, version in self._recorder.asked_rules():
-            self.answered.append(self._recorder.switch(asked, self._recorder.prepare(asked, version)))
+            self.answered.append(self._recorder.switch(asked, self._rulebook.prepare(asked, version)))
 
 
 @contextmanager

@@ -12,8 +12,11 @@ once. Each is dropped after its last use, so that a block needs few arrays at a 
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from types import CodeType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -80,13 +83,35 @@ def compile_value(
 ) -> Callable[[Block, int], tuple[Array, Known]]:
     """A number as a function of ``(block, as_of)`` that gives its values and where they are known."""
     unit = Unit(params, bits)
-    run = unit.function(unit.value(core))
+    return partial(_values, unit.function(unit.value(core)))
 
-    def values(block: Block, as_of: int) -> tuple[Array, Known]:
-        found, known = run(block, as_of)
-        return np.broadcast_to(found, block.rows), known
 
-    return values
+def _values(run: Callable[[Block, int], Any], block: Block, as_of: int) -> tuple[Array, Known]:
+    found, known = run(block, as_of)
+    return np.broadcast_to(found, block.rows), known
+
+
+class _Generated:
+    """A function of generated source; it travels to another process of the same installation, as code."""
+
+    __slots__ = ("_code", "_constants", "_run")
+
+    def __init__(self, code: CodeType, constants: Mapping[str, Any]) -> None:
+        space = {**OPERATIONS, **constants}
+        # Generated from checked trees: names of the catalog, literals as constants.
+        exec(code, space)  # noqa: S102
+        self._code, self._constants = code, constants
+        self._run: Callable[[Block, int], Any] = space["run"]
+
+    def __call__(self, block: Block, as_of: int) -> Any:
+        return self._run(block, as_of)
+
+    def __reduce__(self) -> tuple[Callable[..., _Generated], tuple[bytes, Mapping[str, Any]]]:
+        return _arrived, (marshal.dumps(self._code), self._constants)
+
+
+def _arrived(code: bytes, constants: Mapping[str, Any]) -> _Generated:
+    return _Generated(marshal.loads(code), constants)  # noqa: S302 - what this module wrote
 
 
 @dataclass(slots=True)
@@ -101,18 +126,15 @@ class Unit:
     chips: Mapping[str, c.Core] = field(default_factory=dict)
     _statements: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     """Text -> the name it defines and the names it reads, in order."""
-    _space: dict[str, Any] = field(default_factory=lambda: dict(OPERATIONS))
     _constants: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    _values: dict[str, Any] = field(default_factory=dict)
+    """Of each constant by its name."""
     _masks: dict[tuple[c.Core, bool, bool], str] = field(default_factory=dict)
     _polarity: dict[c.Core, bool] = field(default_factory=dict)
 
     def function(self, results: Sequence[str]) -> Callable[[Block, int], Any]:
         """The function that gives the named results as a tuple."""
-        source = self.source(results)
-        # Generated from checked trees: names of the catalog, literals as constants.
-        exec(compile(source, "<columns>", "exec"), self._space)  # noqa: S102
-        run: Callable[[Block, int], Any] = self._space["run"]
-        return run
+        return _Generated(compile(self.source(results), "<columns>", "exec"), self._values)
 
     def source(self, results: Sequence[str]) -> str:
         """The text of that function."""
@@ -315,7 +337,7 @@ class Unit:
     def _constant(self, key: tuple[Any, ...], make: Callable[[], Any]) -> str:
         if key not in self._constants:
             name = self._constants[key] = f"k{len(self._constants)}"
-            self._space[name] = make()
+            self._values[name] = make()
         return self._constants[key]
 
 
@@ -334,7 +356,12 @@ def is_text(node: c.Core) -> bool:
 
 def word_test(test: tuple[str, Any], want: bool) -> Callable[[str], bool]:
     """The test ``("in", words)`` or ``(how, text)`` of a :class:`~phenix.dsl.core.Like`, of a word."""
-    how, what = test
-    if how == "in":
-        return lambda word: (word in what) is want
-    return lambda word: c.matches(word, how, what) is want
+    return partial(_is_among if test[0] == "in" else _is_like, test, want)
+
+
+def _is_among(test: tuple[str, Any], want: bool, word: str) -> bool:
+    return (word in test[1]) is want
+
+
+def _is_like(test: tuple[str, Any], want: bool, word: str) -> bool:
+    return c.matches(word, *test) is want
