@@ -191,7 +191,9 @@ def test_grpc_streams_and_reflection_are_behind_the_door_and_health_is_not(guard
             request = reflection_pb2.ServerReflectionRequest(list_services="")
             call = stub.ServerReflectionInfo(metadata=metadata)
             try:
-                await call.write(request)
+                # Who is refused sends nothing: gRPC's client forgets an answer that comes while it sends (grpc#36066).
+                if secret:
+                    await call.write(request)
                 answer = await call.read()
                 assert answer is not grpc.aio.EOF
             except grpc.aio.AioRpcError as error:

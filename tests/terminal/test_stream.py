@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from phenix.ingest.terminal import entitlements
 from phenix.ingest.terminal.client import Connected, Disconnected, Overflow, Settled, Stream, Subscription
+from phenix.ingest.terminal.encoder import Encoder
 from phenix.ingest.terminal.entitlements import Entitlements, Tier
 from phenix.ingest.terminal.events import Print, Source, TapeEvent
 from phenix.ingest.terminal.layouts import DAY_MS, date_of
@@ -443,6 +444,54 @@ def test_what_waits_in_the_queue_was_received_when_it_came(run: Run) -> None:
                     now[0] += 10_000
                     times.append((await anext(stream)).received_at)
             assert times == [1_000] * 3
+
+    run(go())
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_quotes_that_come_again_are_told_again_and_others_are_read(run: Run, batch: int) -> None:
+    encoder = Encoder()
+    first, second = (
+        encoder.quote(QuoteFrame(CALL, 20241104, 34_200_000, 3, 5, bid, 50, 3, 7, 20_000, 50))
+        for bid in (10_500, 10_600)
+    )
+    trade = encoder.trade(TradeFrame(CALL, 20241104, 34_200_000, 1, 2, 18, 10_500, 5))
+    assert len(first) == len(second)
+    joined = f"{first}\n{second}"
+    sent = [
+        first,
+        trade,
+        first,
+        first,
+        second,
+        first[:-1],
+        second,
+        joined,
+        joined,
+        second,
+        trade,
+        trade,
+        first,
+        "x",
+        "x",
+    ]
+
+    async def tell(socket: ServerConnection) -> None:
+        for message in sent:
+            await socket.send(message)
+        await socket.wait_closed()
+
+    async def go() -> None:
+        wanted = [frame for message in sent for frame in decode(message)]
+        async with websocket_server(tell, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            async with Stream(f"ws://127.0.0.1:{port}", batch_messages=batch) as stream:
+                seen: list[object] = []
+                async for told in stream:
+                    seen += (item for item in told.items if not isinstance(item, Connected | Settled))
+                    if len(seen) >= len(wanted):
+                        break
+            assert seen == wanted
 
     run(go())
 

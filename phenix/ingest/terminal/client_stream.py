@@ -24,6 +24,7 @@ from phenix.ingest.terminal.protocol import (
     BadFrame,
     Contract,
     Frame,
+    QuoteFrame,
     ReqResponse,
     Request,
     decode,
@@ -150,6 +151,7 @@ class Stream:
 
         self._queue: deque[bytes | Event] = deque()
         self._came: deque[int] = deque()  # when each of them did
+        self._quote: tuple[bytes, list[Frame | BadFrame]] = (b"", [])  # the same comes before and after a print
         self._filled = asyncio.Event()
         self._room = asyncio.Event()
         self._wanted: dict[Subscription, None] = {}
@@ -220,13 +222,20 @@ class Stream:
             await self._filled.wait()
         received_at = self._came[0]
         items: list[Frame | BadFrame | Event] = []
+        quote, quoted = self._quote
         for _ in range(min(len(queue), self._batch_limit)):
             message = queue.popleft()
             self._came.popleft()
-            if isinstance(message, bytes):
-                items.extend(decode(message))
-            else:
+            if not isinstance(message, bytes):
                 items.append(message)
+            elif message == quote:
+                items += quoted
+            else:
+                frames = decode(message)
+                items += frames
+                if len(frames) == 1 and type(frames[0]) is QuoteFrame:
+                    quote, quoted = message, frames
+        self._quote = quote, quoted
         self._room.set()
         return Batch(received_at, items)
 
