@@ -287,6 +287,7 @@ class Machine(Driven):
         dropped = max(0, more - ROOM)
         self.expected.heard_at = self.now
         if dropped:
+            await self._until(lambda: self.stream.stalled)
             self.loop.now += PATIENCE_MS
             await self._until(lambda: self.stream.dropped == before + dropped)
             self.expected.heard_at = self.now if dropped > 1 else since

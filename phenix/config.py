@@ -131,6 +131,7 @@ def _url(*schemes: str) -> Callable[[str], str]:
         try:
             parts = urlsplit(text)
             _ = parts.port  # raises on a port that is no number or above 65535
+            (parts.hostname or "").encode("idna")  # and on a name that none can have
         except ValueError:
             raise ValueError(expected) from None
         clean = text.isprintable() and " " not in text and "@" not in parts.netloc

@@ -81,12 +81,16 @@ Content: TypeAlias = Snapshot | Events | Progress | RulesChanged | Degraded | Re
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a stream begins: with a snapshot, or after a seq; ``version`` tagged what came before."""
+    """Where a stream begins: with a snapshot, or after a seq; ``version`` tagged what came before.
+
+    Who ``resumed`` is told the state once in any case: it may have been another one when the connection was cut.
+    """
 
     watch: Watch
     rules: Rules
     begin: Snapshot | int
     version: str
+    resumed: bool = False
 
 
 async def follow(
@@ -107,7 +111,7 @@ async def follow(
     watch, rules, version = start.watch, start.rules, start.version
     position = start.begin if isinstance(start.begin, int) else start.begin.seq
     subscription = log.subscribe(position, watch, version)
-    told: tuple[str, ...] = ()
+    told: tuple[str, ...] | None = None if start.resumed else ()
     try:
         yield Progress(position) if isinstance(start.begin, int) else start.begin
         due = time.monotonic() + progress_s

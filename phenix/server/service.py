@@ -351,7 +351,7 @@ class FlowService:
                 version = before[0]
                 then, rules = self._under(reader, request, version)
                 watch = then or watch
-            return Start(watch, rules, asked.resume, version)
+            return Start(watch, rules, asked.resume, version, resumed=True)
         if not asked.snapshot:
             return Start(watch, rules, watermark, version)
         page = fetch_page(reader, request, rules.bundle, live=self._live, timeout_s=self._timeout_s)

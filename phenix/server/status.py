@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from phenix.engine.enrich.calendar import Calendar
+from phenix.engine.enrich.clock import et_of
 from phenix.engine.feed import Feed
 from phenix.engine.flow import INDEX
 from phenix.engine.logs import note
@@ -90,4 +91,5 @@ class Gauge:
         """Whether the regular session has been running for as long as silence is borne."""
         moment = int(now * 1000) + feed.offset_ms
         parts = [self._calendar.session("", "", at)[1] for at in (moment - int(SILENCE_S * 1000), moment)]
-        return not feed.closed and parts == ["regular", "regular"]
+        closed_today = feed.closed and et_of(feed.data_utc + feed.offset_ms)[0] == et_of(moment)[0]
+        return not closed_today and parts == ["regular", "regular"]

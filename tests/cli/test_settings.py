@@ -12,7 +12,8 @@ from phenix.config import SETTINGS, Settings, SettingsError, load
 ROOT = Path(__file__).parents[2]
 STORES = "sqlite:PATH, a file that ingest and serve both reach"
 BAD_URLS = (
-    "127.0.0.1:25503", "ftp://h", "http://", "http://h:99999", "http://h:x", "http://h/ x", "http://h?q=1", "http://[::1"
+    "127.0.0.1:25503", "ftp://h", "http://", "http://h:99999", "http://h:x", "http://h/ x", "http://h?q=1", "http://[::1",
+    "http://bad..host:1",
 )  # fmt: skip
 
 

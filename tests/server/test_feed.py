@@ -212,7 +212,9 @@ def test_an_ingest_that_ended_is_silence_unless_the_market_closed(tmp_path: Path
     stores = tmp_path / "stopped.sqlite", tmp_path / "closed.sqlite"
     asyncio.run(_play(sources, "XYZ", stores[0], [{"stop_after": 20}], speed=40.0))
     asyncio.run(_play(sources, "XYZ", stores[1], [{"once": True}]))
-    later = time.time() + 60
+    later, a_day = time.time() + 60, 86_400
     for store, reasons in zip(stores, ((SILENT,), ()), strict=True):
         with app.open_reader(f"sqlite:{store}") as reader:
             assert Gauge(Calendar.packaged(), lambda: later).measure(reader).degraded == reasons
+            # What was closed the day before is open again.
+            assert Gauge(Calendar.packaged(), lambda: later + a_day).measure(reader).degraded == (SILENT,)

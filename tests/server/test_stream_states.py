@@ -68,7 +68,7 @@ def test_the_client_tells_of_rules_and_of_lag(store: Store, serve: Serve) -> Non
             found: list[Any] = [(await anext(rows)).seq for _ in range(3)]
             await rows.aclose()  # type: ignore[attr-defined] # a generator
             items = subscription.items()
-            found += [await anext(items) for _ in range(3)]
+            found += [await anext(items) for _ in range(4)]
             late = store.writer.append(Batch(rows=[made(50)[: len(RAW)]])).rows
             found += [await anext(items), subscription.degraded]
             stored = [[*late[0], *made(50)[len(RAW) :]]]
@@ -79,11 +79,12 @@ def test_the_client_tells_of_rules_and_of_lag(store: Store, serve: Serve) -> Non
             return [*found, last]
 
     *found, last = asyncio.run(follow())
-    one, rules, other = found[3:6]
+    state, one, rules, other = found[3:7]
+    assert state == Degraded(1, ())  # who resumes may have been told something else before
     assert found[:3] == [1, 2, 3]
     assert (one.sequence, other.sequence) == (2, 3)
     assert rules == RulesChanged(2, bundle.version, bundle.checksum, filter_kept=False)
-    assert found[6:] == [Degraded(3, ("enrichment_lag_high",)), ("enrichment_lag_high",)]
+    assert found[7:] == [Degraded(3, ("enrichment_lag_high",)), ("enrichment_lag_high",)]
     (again,) = (item for item in last if isinstance(item, Degraded))
     assert again.reasons == ()
     assert [item.sequence for item in last if not isinstance(item, Degraded)] == [4]

@@ -382,6 +382,31 @@ def test_no_terminal_is_told_and_tried_again(run: Run, serve: Callable[..., Stan
     run(go())
 
 
+def test_what_breaks_inside_ends_the_stream(run: Run, serve: Callable[..., StandIn], tape: FileTape) -> None:
+    """A reader that waited on for what never comes would look like a quiet market."""
+
+    def clock() -> int:
+        raise RuntimeError("no time")
+
+    async def go() -> None:
+        async with serve(tape) as terminal:
+            stream = Stream(terminal.stream_url, clock=clock)
+            async with asyncio.timeout(30), stream:
+                with pytest.raises(RuntimeError, match="no time"):
+                    await anext(stream)
+
+    run(go())
+
+
+def test_a_host_that_none_can_be_is_told_and_tried_again(run: Run) -> None:
+    async def go() -> None:
+        async with Stream("ws://bad..host:1", backoff_base_s=0.001, seed=1) as stream:
+            told = (await items(stream, lambda item: isinstance(item, Disconnected)))[0]
+            assert isinstance(told, Disconnected) and told.reason.startswith("cannot connect to ws://bad..host:1: ")
+
+    run(go())
+
+
 def test_a_full_queue_drops_and_counts(run: Run, serve: Callable[..., StandIn]) -> None:
     source = Many(500)
 

@@ -1,6 +1,6 @@
 """The client's end of the terminal's WebSocket: batches of decoded frames, and what happened to the line.
 
-The reading task only moves messages into a bounded queue. When the queue is full it stops reading
+Messages go straight into a bounded queue while it has room. When it is full a task stops reading
 for up to ``patience_s`` (the terminal then feels back-pressure); after that messages are dropped,
 counted and told as :class:`Overflow`, never silently. Decoding happens in the consumer's turn.
 """
@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Self
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from phenix.ingest.terminal.client_line import Line
 from phenix.ingest.terminal.encoder import encode_request
 from phenix.ingest.terminal.protocol import (
     ADDED,
@@ -109,11 +110,6 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _elapsed() -> float:
-    """Seconds on the clock that the loop's own waits go by."""
-    return asyncio.get_running_loop().time()
-
-
 class Stream:
     """A connection that keeps itself up: ``async with Stream(url) as stream: async for batch in stream``.
 
@@ -159,15 +155,18 @@ class Stream:
         self._next_id = 0
         self._pending: dict[int, tuple[Subscription, bool]] = {}
         self._answered = asyncio.Event()
-        self._heard = 0.0
+        self._heard = self._listened = 0.0  # when STATUS came, and anything, by the clock the loop's own waits go by
         self._heard_at: int | None = None
+        self._untold: tuple[int, int] | None = None  # since when messages are dropped, and how many
         self._task: asyncio.Task[None] | None = None
-        self._socket: ClientConnection | None = None
+        self._socket: Line | None = None
         self._closing = False
         self._ended = False
 
         self.dropped = 0
         """Messages dropped for want of room, in all."""
+        self.stalled = False
+        """Whether nothing more is read for want of room."""
         self.connected = False
         self.outcomes: dict[Subscription, str] = {}
         """The terminal's last word on each wanted stream; ``TIMEOUT`` when it gave none."""
@@ -178,14 +177,16 @@ class Stream:
         return len(self._queue)
 
     async def __aenter__(self) -> Self:
+        self._time = asyncio.get_running_loop().time
         self._task = asyncio.create_task(self._run(), name="terminal-stream")
+        self._task.add_done_callback(lambda _: self._end())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
 
     async def close(self) -> None:
-        """Close the socket; what was received before can still be iterated.
+        """Close the socket; what was received before can still be iterated, and what broke is raised there.
 
         What the socket already holds was acknowledged to the terminal, so it is read to the end first.
         """
@@ -195,8 +196,11 @@ class Stream:
                 await self._socket.close()
                 await asyncio.wait((self._task,), timeout=self._patience)
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait((self._task,))
+        self._end()
+
+    def _end(self) -> None:
+        """Nothing more comes."""
         self._ended = True
         self._filled.set()
 
@@ -217,6 +221,8 @@ class Stream:
         queue = self._queue
         while not queue:
             if self._ended:
+                if self._task is not None and self._task.done() and not self._task.cancelled():
+                    self._task.result()  # what broke in there must not look like a quiet market
                 raise StopAsyncIteration
             self._filled.clear()
             await self._filled.wait()
@@ -250,8 +256,9 @@ class Stream:
         while True:
             attempt += 1
             try:
-                ws = await connect(
+                line = await connect(
                     self._url,
+                    create_connection=Line,
                     compression=None,
                     proxy=None,
                     open_timeout=self._connect_timeout,
@@ -259,37 +266,38 @@ class Stream:
                     close_timeout=1,
                     max_queue=4096,
                 )
-            except (OSError, WebSocketException, TimeoutError) as error:
+            except (OSError, WebSocketException, TimeoutError, UnicodeError) as error:
                 reason = f"cannot connect to {self._url}: {str(error) or type(error).__name__}"
             else:
-                opened = _elapsed()
+                assert isinstance(line, Line)
+                opened = self._time()
                 at = self._clock()
                 if self._heard_at is None:
                     self._heard_at = at
                 self._put(Connected(at, attempt))
                 self.connected = True
-                self._socket = ws
+                self._socket = line
                 try:
-                    reason = await self._serve(ws)
+                    reason = await self._serve(line)
                 finally:
                     self._socket = None
                     self.connected = False
                 if self._closing:
                     return
-                if _elapsed() - opened > self._status_silence:
+                if self._time() - opened > self._status_silence:
                     attempt = 0  # a line that held a while starts over; one that is thrown out at once backs off
             self._put(Disconnected(self._clock(), reason, self._heard_at))
             await asyncio.sleep(
                 self._random.random() * min(self._backoff_cap, self._backoff_base * 2 ** min(attempt, 16))
             )
 
-    async def _serve(self, ws: ClientConnection) -> str:
-        self._heard = _elapsed()
+    async def _serve(self, line: Line) -> str:
+        self._heard = self._time()
         self._pending.clear()
-        watchdog = asyncio.create_task(self._watch(ws), name="terminal-watchdog")
-        sender = asyncio.create_task(self._send(ws), name="terminal-sender")
+        watchdog = asyncio.create_task(self._watch(line), name="terminal-watchdog")
+        sender = asyncio.create_task(self._send(line), name="terminal-sender")
         try:
-            await self._read(ws)
+            await self._read(line)
         except ConnectionClosed as closed:
             silent = watchdog.done() and not watchdog.cancelled()
             return f"no STATUS for {self._status_silence:g} s" if silent else f"connection closed: {closed}"
@@ -298,52 +306,67 @@ class Stream:
                 task.cancel()
             await asyncio.gather(watchdog, sender, return_exceptions=True)
             # A terminal that stopped reading must not delay the next attempt: one second at most.
-            await ws.close()
+            await line.close()
         raise AssertionError("the reader only ends with its connection")
 
-    async def _read(self, ws: ClientConnection) -> None:
-        queue, limit = self._queue, self._queue_limit
-        dropped = since = 0
-        elapsed = asyncio.get_running_loop().time  # as _elapsed, once a frame: there are tens of thousands a second
-        heard = elapsed()
+    async def _read(self, line: Line) -> None:
+        self._listened = self._time()
+        self._untold = None
+        line.take = self._take
         try:
             while True:
-                message = await ws.recv(decode=False)
-                before, self._heard_at = self._heard_at, self._clock()
-                came = self._heard_at
-                now = elapsed()
-                if now - heard > LATE_S and before is not None:
-                    self._put(Silence(before, came))
-                heard = now
-                if b'"STATUS"' in message:
-                    self._heard = now
-                if b'"REQ_RESPONSE"' in message:
-                    self._answers(message)
-                if len(queue) >= limit:
-                    room = not dropped and await self._wait_for_room()
-                    heard = elapsed()  # it may have waited for room
-                    if not room:
-                        since = since if dropped else came
-                        dropped += 1
-                        self.dropped += 1
-                        continue
-                if dropped:
-                    self._put(Overflow(since, self._clock(), dropped))
-                    dropped = 0
-                self._put(message, came)
+                message = await line.receive()
+                came = self._hear(message)
+                full = len(self._queue) >= self._queue_limit
+                if full and (self._untold is not None or not await self._wait_for_room()):
+                    since, dropped = self._untold or (came, 0)
+                    self._untold = since, dropped + 1
+                    self.dropped += 1
+                else:
+                    self._tell_dropped()
+                    self._put(message, came)
+                line.passed()
         finally:
-            if dropped:  # the line ends before there was room again
-                self._put(Overflow(since, self._clock(), dropped))
+            line.take = None
+            self._tell_dropped()  # the line may end before there is room again
+
+    def _take(self, message: bytes) -> bool:
+        """What the reading task does with a message that finds room, without that task."""
+        if len(self._queue) >= self._queue_limit:
+            return False
+        came = self._hear(message)
+        self._tell_dropped()
+        self._put(message, came)
+        return True
+
+    def _hear(self, message: bytes) -> int:
+        """Note what a message says of the line; UTC milliseconds when it came."""
+        before, came, now = self._heard_at, self._clock(), self._time()
+        if now - self._listened > LATE_S and before is not None:
+            self._put(Silence(before, came))
+        self._heard_at, self._listened = came, now
+        if b'"STATUS"' in message:
+            self._heard = now
+        if b'"REQ_RESPONSE"' in message:
+            self._answers(message)
+        return came
+
+    def _tell_dropped(self) -> None:
+        if self._untold is not None:
+            self._put(Overflow(self._untold[0], self._clock(), self._untold[1]))
+            self._untold = None
 
     async def _wait_for_room(self) -> bool:
         self._room.clear()
+        self.stalled = True
         try:
             async with asyncio.timeout(self._patience):
                 await self._room.wait()
         except TimeoutError:
             return False
         finally:
-            self._heard = _elapsed()  # nobody listened meanwhile: that silence was ours
+            self.stalled = False
+            self._heard = self._listened = self._time()  # nobody listened meanwhile: that silence was ours
         return True
 
     def _answers(self, message: bytes) -> None:
@@ -355,13 +378,13 @@ class Stream:
         if not self._pending:
             self._answered.set()
 
-    async def _watch(self, ws: ClientConnection) -> None:
+    async def _watch(self, line: Line) -> None:
         # The deadline moves with every STATUS; there is no condition to be told of.
-        while (left := self._heard + self._status_silence - _elapsed()) > 0:  # noqa: ASYNC110
+        while (left := self._heard + self._status_silence - self._time()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left)
-        ws.transport.abort()
+        line.transport.abort()
 
-    async def _send(self, ws: ClientConnection) -> None:
+    async def _send(self, line: Line) -> None:
         asked: dict[Subscription, None] = {}
         told = False
         with contextlib.suppress(ConnectionClosed):
@@ -377,7 +400,7 @@ class Stream:
                     self._pending[self._next_id] = (subscription, add)
                     request = _request(self._next_id, subscription, add=add)
                     self._next_id += 1
-                    await ws.send(encode_request(request))
+                    await line.send(encode_request(request))
                     if n % BURST == 0:
                         await asyncio.sleep(BURST_GAP_S)
                 if self._pending:
