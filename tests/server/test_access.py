@@ -21,7 +21,7 @@ from grpc_status import rpc_status
 
 from phenix.client import Client, RequestError
 from phenix.engine.query.request import Refusal
-from phenix.server._pb import catalog_pb2, flow_pb2, rules_pb2, saved_pb2
+from phenix.server._pb import catalog_pb2, flow_pb2, rules_pb2, rules_pb2_grpc, saved_pb2
 from phenix.server.auth import Limits, Role, Token, Tokens, TokensError, new_token, role_of_call, role_of_request
 from tests.server.certificate import self_signed
 from tests.server.conftest import Server, environment, phenix, run
@@ -129,7 +129,7 @@ def test_each_grpc_method_for_each_role(guarded: Guarded, who: str) -> None:
                 service = method.containing_service
                 found = await code(channel, f"/{service.full_name}/{method.name}", method.server_streaming)
                 writes = method.name in ("Create", "Update", "Delete")
-                operates = method.name in ("Activate", "Rollback")
+                operates = method.name in ("Push", "Activate", "Rollback")
                 if who in TOLD:
                     assert found is grpc.StatusCode.UNAUTHENTICATED, method.full_name
                 elif (writes and who == "reader") or (operates and who != "operator"):
@@ -138,6 +138,22 @@ def test_each_grpc_method_for_each_role(guarded: Guarded, who: str) -> None:
                     assert found not in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 
     asyncio.run(run())
+
+
+def test_rules_are_stored_by_an_operator_alone(guarded: Guarded) -> None:
+    async def push(who: str) -> Any:
+        metadata = (("authorization", f"Bearer {guarded.secrets[who]}"),)
+        async with grpc.aio.insecure_channel(guarded.server.target) as channel:
+            stub = rules_pb2_grpc.RuleServiceStub(channel)  # type: ignore[no-untyped-call]
+            return await stub.Push(rules_pb2.PushRequest(params={"whales_min": "750k"}), metadata=metadata)
+
+    for who in ("reader", "author"):
+        status, told, _ = guarded.ask("POST", "/api/rules/versions", guarded.secrets[who])
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            asyncio.run(push(who))
+        assert (status, refused.value.code()) == (403, grpc.StatusCode.PERMISSION_DENIED)
+        assert refused.value.details() == told["detail"]
+    assert asyncio.run(push("operator")).new  # nobody stored it before
 
 
 def test_a_browser_signs_in_with_a_form(guarded: Guarded) -> None:
@@ -216,6 +232,7 @@ def test_roles_of_methods_and_paths() -> None:
     assert role_of_call("/phenix.v1.FlowService/Subscribe") is Role.READER
     assert role_of_call("/phenix.v1.SavedQueryService/Delete") is Role.AUTHOR
     assert role_of_call("/phenix.v1.RuleService/Activate") is Role.OPERATOR
+    assert role_of_call("/phenix.v1.RuleService/Push") is Role.OPERATOR
     assert role_of_call("/phenix.v1.FlowService/Somethingnew") is Role.OPERATOR
     assert role_of_call("/grpc.health.v1.Health/Watch") is None
     assert role_of_request("GET", "/assets/index.js") is None

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from phenix.client.calls import RequestError, error_of
 from phenix.engine.bundle import read_rules
 from phenix.engine.store.sqlite import open_reader
 from phenix.server._pb import rules_pb2, rules_pb2_grpc
+from phenix.server.saved_body import MAX_BODY
 from tests.server.asking import Answer, ask
 from tests.server.conftest import Server
 from tests.server.rows import Store
@@ -144,6 +146,109 @@ def test_the_same_over_grpc(served: Served) -> None:
     listed = call(server, lambda stub: stub.ListVersions(rules_pb2.ListVersionsRequest()))
     assert [one.active for one in listed.versions] == [True, False]
     assert [one.number for one in listed.activations] == [1, 2, 3]
+
+
+def push(server: Server, files: Iterable[tuple[str, str]] = (), version: str = "", **params: str) -> dict[str, Any]:
+    """What storing a version answers, as REST has it."""
+    sent = [rules_pb2.RuleFile(name=name, text=text) for name, text in files]
+    request = rules_pb2.PushRequest(files=sent, params=params, version=version)
+    found = call(server, lambda stub: stub.Push(request))
+    return {"version": found.version, "checksum": found.checksum, "new": found.new, "chips": list(found.chips)}
+
+
+def refused_push(server: Server, *given: Any, **params: str) -> RequestError:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        push(server, *given, **params)
+    return error_of(raised.value)
+
+
+def test_files_make_the_same_version_over_both(served: Served) -> None:
+    path, server = served
+    files = {source.name: source.text for source in read_rules()}
+    files["mine.phx"] = 'edition 1\nchip mine "Mine" = value >= 2M\n'
+    files["more.phx"] = 'edition 1\nchip more "More" = size >= 9_000\n'
+    first = push(server, sorted(files.items(), reverse=True))  # in whatever order
+    assert (first["new"], {"mine", "more"} <= set(first["chips"])) == (True, True)
+    again = ask(server, "POST", VERSIONS, {"sources": files})
+    assert (again.status, again.data) == (200, {**first, "new": False})
+    files["mine.phx"] = files["mine.phx"].replace("2M", "3M")
+    other = ask(server, "POST", VERSIONS, {"sources": files}).data
+    assert push(server, files.items()) == {**other, "new": False}
+    with open_reader(path) as reader:
+        held = [(one.version_id, one.is_active) for one in reader.rule_versions()]
+    assert held[1:] == [(first["version"], False), (other["version"], False)]
+
+
+def test_params_make_the_same_version_over_both(served: Served) -> None:
+    _, server = served
+    first = push(server, whales_min="750k")
+    assert first["new"]
+    assert ask(server, "POST", VERSIONS, {"params": {"whales_min": "750k"}}).data == {**first, "new": False}
+    second = push(server, (), first["version"][:8], large_size_min="900")
+    body = {"version": first["version"], "params": {"large_size_min": "900"}}
+    assert ask(server, "POST", VERSIONS, body).data == {**second, "new": False}
+    changes = ask(server, "GET", f"{DIFF}?to={second['version']}").data["changes"]
+    assert {one["name"] for one in changes if one["kind"] == "param"} == {"whales_min", "large_size_min"}
+
+
+FAILS = """edition 1
+chip mine "Mine" = size >= 100
+test "small" { row size = 1 expect mine }
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "version", "params", "code"),
+    [
+        ({"a.phx": "chip"}, "", {}, "INVALID_ARGUMENT"),
+        ({"a.phx": 'edition 1\nchip a "A" = vallue > 1\n', "b.phx": 'chip b "B" = @a'}, "", {}, "INVALID_ARGUMENT"),
+        ({"a.phx": FAILS}, "", {}, "INVALID_ARGUMENT"),
+        ({"": "\ud7ff\x00"}, "", {}, "INVALID_ARGUMENT"),
+        ({}, "", {"whales_min": "7"}, "INVALID_ARGUMENT"),
+        ({}, "", {"whale_min": "7"}, "INVALID_ARGUMENT"),
+        ({}, "nowhere", {"whales_min": "1M"}, "NOT_FOUND"),
+    ],
+)
+def test_what_is_not_stored_is_said_in_the_words_of_rest(
+    session: tuple[Store, Server], files: dict[str, str], version: str, params: dict[str, str], code: str
+) -> None:
+    _, server = session
+    body = {"sources": files} if files else {"params": params} | ({"version": version} if version else {})
+    told = ask(server, "POST", VERSIONS, body).json
+    found = refused_push(server, files.items(), version, **params)
+    assert (found.code, found.reason.lower(), found.message) == (code, told["code"], told["detail"])
+    assert bool(told["errors"]) == (code == "INVALID_ARGUMENT")
+    assert [(one.field, one.message, one.code, one.line, one.column, one.end_column) for one in found.findings] == [
+        (one["source"], f"{one['message']} ({one['help']})" if one.get("help") else one["message"], one["code"],
+         one["line"] or 0, one["column"] or 0, one["endColumn"] or 0)
+        for one in told["errors"]
+    ]  # fmt: skip
+    assert len(ask(server, "GET", VERSIONS).data["versions"]) == 1
+
+
+FILE = ("a.phx", 'edition 1\nchip a "A" = iso\n')
+
+
+@pytest.mark.parametrize(
+    ("files", "version", "params", "said"),
+    [
+        ([], "", {}, "Send `files`, rule files with their names, or `params`"),
+        ([], "abcdef", {}, "Send `files`"),
+        ([FILE], "", {"whales_min": "1M"}, "Send `files`"),
+        ([FILE], "abcdef", {}, "Send `files`"),
+        ([FILE, ("b.phx", ""), FILE], "", {}, "The file `a.phx` is given twice: keep one of the two."),
+        ([("a.phx", " " * MAX_BODY)], "", {}, "The request has more than 1,048,576 bytes"),
+        ([], "", {"whales_min": " " * MAX_BODY}, "The request has more than 1,048,576 bytes"),
+    ],
+)
+def test_requests_to_store_that_mean_nothing(
+    session: tuple[Store, Server], files: list[tuple[str, str]], version: str, params: dict[str, str], said: str
+) -> None:
+    _, server = session
+    found = refused_push(server, files, version, **params)
+    assert (found.code, found.reason) == ("INVALID_ARGUMENT", "TOO_LARGE" if "bytes" in said else "INVALID_QUERY")
+    assert found.message.startswith(said)
+    assert len(ask(server, "GET", VERSIONS).data["versions"]) == 1
 
 
 def test_a_version_is_certified(session: tuple[Store, Server]) -> None:

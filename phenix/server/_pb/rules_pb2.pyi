@@ -317,6 +317,43 @@ class Activation(_message.Message):
     forced: bool
     def __init__(self, number: _Optional[int] = ..., cause: _Optional[str] = ..., version: _Optional[str] = ..., before: _Optional[str] = ..., seq: _Optional[int] = ..., at: _Optional[str] = ..., refused: _Optional[str] = ..., waiting: _Optional[bool] = ..., asked_at: _Optional[str] = ..., asked_by: _Optional[str] = ..., reason: _Optional[str] = ..., forced: _Optional[bool] = ...) -> None: ...
 
+class PushRequest(_message.Message):
+    __slots__ = ("files", "params", "version")
+    class ParamsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[RuleFile]
+    params: _containers.ScalarMap[str, str]
+    version: str
+    def __init__(self, files: _Optional[_Iterable[_Union[RuleFile, _Mapping]]] = ..., params: _Optional[_Mapping[str, str]] = ..., version: _Optional[str] = ...) -> None: ...
+
+class RuleFile(_message.Message):
+    __slots__ = ("name", "text")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    text: str
+    def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class PushResponse(_message.Message):
+    __slots__ = ("version", "checksum", "new", "chips")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    NEW_FIELD_NUMBER: _ClassVar[int]
+    CHIPS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    checksum: str
+    new: bool
+    chips: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., checksum: _Optional[str] = ..., new: _Optional[bool] = ..., chips: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class ActivateRequest(_message.Message):
     __slots__ = ("version", "reason", "force")
     VERSION_FIELD_NUMBER: _ClassVar[int]

@@ -60,6 +60,11 @@ class RuleServiceStub:
                 request_serializer=phenix_dot_v1_dot_rules__pb2.ListVersionsRequest.SerializeToString,
                 response_deserializer=phenix_dot_v1_dot_rules__pb2.ListVersionsResponse.FromString,
                 _registered_method=True)
+        self.Push = channel.unary_unary(
+                '/phenix.v1.RuleService/Push',
+                request_serializer=phenix_dot_v1_dot_rules__pb2.PushRequest.SerializeToString,
+                response_deserializer=phenix_dot_v1_dot_rules__pb2.PushResponse.FromString,
+                _registered_method=True)
         self.Activate = channel.unary_unary(
                 '/phenix.v1.RuleService/Activate',
                 request_serializer=phenix_dot_v1_dot_rules__pb2.ActivateRequest.SerializeToString,
@@ -121,6 +126,13 @@ class RuleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Push(self, request, context):
+        """Stores rule files as a version, or another version with other values of params. It is not active yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Activate(self, request, context):
         """Makes a version the active one, from the next row on.
         """
@@ -176,6 +188,11 @@ def add_RuleServiceServicer_to_server(servicer, server):
                     servicer.ListVersions,
                     request_deserializer=phenix_dot_v1_dot_rules__pb2.ListVersionsRequest.FromString,
                     response_serializer=phenix_dot_v1_dot_rules__pb2.ListVersionsResponse.SerializeToString,
+            ),
+            'Push': grpc.unary_unary_rpc_method_handler(
+                    servicer.Push,
+                    request_deserializer=phenix_dot_v1_dot_rules__pb2.PushRequest.FromString,
+                    response_serializer=phenix_dot_v1_dot_rules__pb2.PushResponse.SerializeToString,
             ),
             'Activate': grpc.unary_unary_rpc_method_handler(
                     servicer.Activate,
@@ -334,6 +351,33 @@ class RuleService:
             '/phenix.v1.RuleService/ListVersions',
             phenix_dot_v1_dot_rules__pb2.ListVersionsRequest.SerializeToString,
             phenix_dot_v1_dot_rules__pb2.ListVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Push(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/phenix.v1.RuleService/Push',
+            phenix_dot_v1_dot_rules__pb2.PushRequest.SerializeToString,
+            phenix_dot_v1_dot_rules__pb2.PushResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final, TypeVar
 
 from google.protobuf.json_format import ParseDict
 
+from phenix.dsl.source import Source
+from phenix.engine.members import cut
 from phenix.engine.query.request import Refusal
 from phenix.server._pb import rules_pb2, rules_pb2_grpc
 from phenix.server.editor_body import Question, question
 from phenix.server.grpc.errors import abort
 from phenix.server.rule_desk import CERTIFIED, CERTIFIED_MOST
+from phenix.server.saved_body import MAX_BODY
 from phenix.server.service import FlowService
 
 __all__ = ["RuleGateway"]
@@ -72,6 +76,16 @@ class RuleGateway(rules_pb2_grpc.RuleServiceServicer):
     ) -> rules_pb2.ListVersionsResponse:
         return await _told(context, await self._desk.versions(), rules_pb2.ListVersionsResponse())
 
+    async def Push(self, request: rules_pb2.PushRequest, context: Any) -> rules_pb2.PushResponse:  # noqa: N802
+        if refusal := _unfit(request):
+            return await abort(context, refusal)
+        if request.files:
+            sources = [Source(file.name, file.text) for file in sorted(request.files, key=lambda file: file.name)]
+            found = await self._desk.push(sources)
+        else:
+            found = await self._desk.set_params(request.version, dict(request.params))
+        return await _told(context, found, rules_pb2.PushResponse())
+
     async def Activate(self, request: rules_pb2.ActivateRequest, context: Any) -> rules_pb2.ActivateResponse:  # noqa: N802
         found = await self._desk.activate(request.version, request.reason, force=request.force)
         return await _told(context, found, rules_pb2.ActivateResponse(), "activation")
@@ -90,6 +104,18 @@ class RuleGateway(rules_pb2_grpc.RuleServiceServicer):
             return await abort(context, Refusal("invalid_query", said))
         found = await self._desk.certify(request.version, request.pairs or CERTIFIED, request.seed)
         return await _told(context, found, rules_pb2.CertifyResponse())
+
+
+def _unfit(request: rules_pb2.PushRequest) -> Refusal | None:
+    """Why a request to store a version cannot be taken up; what JSON would not hold is refused, too."""
+    if request.ByteSize() > MAX_BODY:
+        return Refusal("too_large", f"The request has more than {MAX_BODY:,} bytes, which is what is read.")
+    if bool(request.files) == bool(request.params) or (request.files and request.version):
+        said = "Send `files`, rule files with their names, or `params`, values by their names, and their `version`."
+        return Refusal("invalid_query", said)
+    if twice := [name for name, count in Counter(file.name for file in request.files).items() if count > 1]:
+        return Refusal("invalid_query", f"The file `{cut(min(twice))}` is given twice: keep one of the two.")
+    return None
 
 
 async def _told(context: Any, found: dict[str, Any] | Refusal, answer: _M, member: str = "") -> _M:
