@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import pickle
-import signal
 import subprocess
 import sys
 import threading
@@ -44,14 +43,15 @@ class RulesApart:
     def __call__(self, asked: Activation, version: RuleVersion | None) -> Prepared | str:
         """The version compiled, or a sentence why it cannot be."""
         with self._using:
-            try:
-                return self._ask(asked, version)
-            except (OSError, EOFError, pickle.UnpicklingError) as error:
-                self._end()
-                if self._closed:
-                    return "ingest ends"
-                log.warning("the process that compiles rules ended (%s): %s is compiled beside the prints",
-                            error or type(error).__name__, asked.version_id)  # fmt: skip
+            for _ in range(2):  # one that was there may have died since
+                try:
+                    return self._ask(asked, version)
+                except (OSError, EOFError, pickle.UnpicklingError) as error:
+                    self._end()
+                    said = str(error) or type(error).__name__
+                    if self._closed:
+                        return "ingest ends"
+        log.warning("%s is compiled beside the prints: the process for that ends (%s)", asked.version_id, said)
         return compile_rules(asked, version)
 
     def close(self) -> None:
@@ -67,7 +67,10 @@ class RulesApart:
             raise EOFError
         if self._process is None:
             command, environ = child("phenix.ingest.rules_apart")
-            self._process = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
+            self._process = subprocess.Popen(  # noqa: S603
+                command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is for this process, which ends the other by its input
+            )  # fmt: skip
         assert self._process.stdin is not None and self._process.stdout is not None
         pickle.dump((asked, version), self._process.stdin)
         self._process.stdin.flush()
@@ -86,7 +89,6 @@ class RulesApart:
 
 
 def _main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; without it the pipe ends this process
     with suppress(EOFError, BrokenPipeError):
         while True:
             asked, version = pickle.load(sys.stdin.buffer)  # noqa: S301 - the words of who began this process

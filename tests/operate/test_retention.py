@@ -23,7 +23,7 @@ from phenix.engine.retention import choose_sessions
 from phenix.engine.store.base import StoreError
 from phenix.engine.store.sqlite import open_reader
 from phenix.engine.store.sqlite_retention import Held, held_sessions, remove_sessions
-from phenix.server.follow import Events, Progress, Reset
+from phenix.server.follow import Degraded, Events, Progress, Reset
 from phenix.server.params import Asked
 from phenix.server.readers import Readers
 from tests.ingest.files import rows, run_import
@@ -230,8 +230,8 @@ def test_a_stream_whose_rows_are_removed_is_reset_and_goes_on(store: Path) -> No
         await service.close()
         return found
 
-    begun, reset, *_, events = asyncio.run(follow())
-    assert (begun, reset) == (Progress(100), Reset(200, 201))
+    begun, state, reset, *_, events = asyncio.run(follow())
+    assert (begun, state, reset) == (Progress(100), Degraded(100, ()), Reset(200, 201))
     assert events.events[0].seq == 201
 
 

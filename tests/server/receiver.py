@@ -27,7 +27,7 @@ class Sent:
 
 @dataclass
 class Receiver:
-    """Answers ``status`` with ``headers``; enter it to listen.
+    """Answers ``status`` with ``headers``, while ``answers`` is set; enter it to listen.
 
     With ``tls`` it is a proxy, too: to who connects through it, it is the host they ask for.
     """
@@ -37,9 +37,11 @@ class Receiver:
     tls: ssl.SSLContext | None = None
     hosts: list[str] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
+    answers: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
         came = self._came = threading.Condition()
+        self.answers.set()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -49,6 +51,7 @@ class Receiver:
                     receiver.sent.append(Sent(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
                     status, headers = receiver.status, receiver.headers
                     came.notify_all()
+                receiver.answers.wait(PATIENCE_S)
                 self.send_response(status)
                 for name, value in {**headers, "content-length": "0"}.items():
                     self.send_header(name, value)
@@ -76,6 +79,7 @@ class Receiver:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.answers.set()
         self._server.shutdown()
         self._server.server_close()
 

@@ -8,6 +8,7 @@ import hmac
 import json
 import signal
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 from phenix.engine.encode import row_id
 from phenix.engine.flow import INDEX
+from phenix.engine.store.sqlite_saved import open_saved
 from tests.server.asking import ALERTS, Answer, ask, saved_file, text
 from tests.server.conftest import Server, run
 from tests.server.receiver import Receiver, until
@@ -192,6 +194,71 @@ def test_a_target_that_takes_nothing_is_not_tried_with_everything(
     assert len(tried) == 41
     assert 1 <= sum(tried) <= 8
     assert ask(server, "GET", f"{other}/events").json["page"]["total"] == 1
+
+
+def test_a_receiver_that_answers_late_holds_up_no_other(store: Store, start: Start, receiver: Receiver) -> None:
+    """However many alerts send to it: they have one receiver."""
+    store.add(1)
+    server = start(store, PHENIX_ALERT_TIMEOUT_MS="60000")
+    with Receiver() as late:
+        late.answers.clear()
+        for number in range(6):
+            alert(server, targets=[hook(late, f"/{number}")])
+        store.add(20)
+        late.until(8)
+        prompt = alert(server, targets=[hook(receiver)])
+        store.add(10)
+        assert len(events(server, prompt, 10)) == len(receiver.until(10)) == 10
+        assert len(late.sent) == 8
+
+
+def test_a_receiver_that_is_not_there_is_not_tried_with_everything_and_a_test_is(
+    store: Store, start: Start, receiver: Receiver
+) -> None:
+    store.add(1)
+    server = start(store, PHENIX_ALERT_RETRY_BASE_MS="600000", PHENIX_ALERT_TRIES="100")
+    with Receiver() as gone:
+        url = gone.url
+    paths = [alert(server, targets=[{"type": "webhook", "url": f"{url}/{number}"}]) for number in range(3)]
+    beside = alert(server, targets=[hook(receiver)])
+    store.add(40)
+    assert len(events(server, beside, 40)) == 40
+
+    def tried() -> int:
+        answers = [ask(server, "GET", f"{path}/events?limit=1000") for path in paths]
+        return sum(one["attempts"] for answer in answers for event in answer.data for one in event["deliveries"])
+
+    assert 4 <= until(lambda: tried() >= 4 and tried()) <= 12
+    (tested,) = ask(server, "POST", f"{paths[0]}/test").data["deliveries"]  # at once, for somebody waits for it
+    assert (tested["attempts"], tested["problem"]) == (1, "the connection failed: Connection refused")
+    server.end(signal.SIGTERM)
+    now = time.time_ns() // 1_000_000
+    with closing(open_saved(saved_file(store), writing=True)) as file:
+        assert file.alerts.put_aside(0, {url}, "took nothing", now + 86_400_000) == 0
+        assert file.alerts.put_aside(now + 1, {receiver.url}, "took nothing", now + 86_400_000) == 0
+        assert file.alerts.put_aside(now + 1, {url}, "took nothing", now + 86_400_000) == 121
+    server.start()
+    assert ask(server, "POST", f"{paths[1]}/retry").data == {"messages": 40}
+
+
+def test_what_is_old_is_forgotten_in_steps_and_what_waits_is_kept(
+    store: Store, start: Start, receiver: Receiver
+) -> None:
+    store.add(1)
+    server = start(store, PHENIX_ALERT_RETRY_BASE_MS="600000", PHENIX_ALERT_TRIES="100")
+    path = alert(server, targets=[hook(receiver)])
+    store.add(5)
+    events(server, path, 5)
+    receiver.status = 500
+    store.add(2)
+    receiver.until(7)
+    until(lambda: ask(server, "GET", f"{path}/events").data[0]["deliveries"][0]["attempts"])
+    server.end(signal.SIGTERM)
+    later = time.time_ns() // 1_000_000 + 1
+    with closing(open_saved(saved_file(store), writing=True)) as file:
+        assert [file.alerts.forget(later, 3) for _ in range(3)] == [3, 2, 0]
+    server.start()
+    assert [one["seq"] for one in ask(server, "GET", f"{path}/events").data] == [8, 7]
 
 
 def test_a_redirect_is_not_followed(shared: tuple[Store, Server], receiver: Receiver) -> None:
@@ -429,7 +496,7 @@ def test_an_alert_saved_before_there_was_anybody_to_judge_it(store: Store, start
     with closing(sqlite3.connect(saved_file(store))) as connection, connection:
         for table in ("state", "revisions", "delivery", "targets", "events", "outbox"):
             connection.execute(f"DROP TABLE alert_{table}")
-        connection.execute("DELETE FROM schema_migrations WHERE version = 2")
+        connection.execute("DELETE FROM schema_migrations WHERE version > 1")
         connection.execute("PRAGMA user_version = 1")
     saved_file(store).chmod(0o644)
     backup = tmp_path / "before.sqlite"

@@ -6,7 +6,10 @@ are stored in one transaction or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +19,7 @@ from phenix.engine.store.alerts import AlertEvent, Delivery, Message, Revision, 
 from phenix.engine.store.migrations import Connection
 from phenix.engine.store.sqlite_guard import guarded, transaction
 
-__all__ = ["AlertTables", "create_alert_tables"]
+__all__ = ["AlertTables", "create_alert_indexes", "create_alert_tables", "receiver_of"]
 
 _TABLES: Final = (
     # seq: rows up to it were evaluated, -1 before any; changes: counts what happened to revisions
@@ -57,6 +60,13 @@ _TABLES: Final = (
     "CREATE INDEX alert_outbox_dead ON alert_outbox (alert_id) WHERE state = 'dead'",
 )  # fmt: skip
 
+_INDEXES: Final = (
+    "CREATE INDEX alert_events_created ON alert_events (created_at)",
+    "CREATE INDEX alert_events_tests ON alert_events (created_at) WHERE kind = 'test'",
+    "CREATE INDEX alert_outbox_waiting ON alert_outbox (alert_id, last_event) WHERE state = 'waiting'",
+    "CREATE INDEX alert_outbox_old ON alert_outbox (created_at) WHERE state != 'waiting'",
+)
+
 _EVENT: Final = (
     "id, kind, alert_id, revision, seq, row_ts, row_id, cool_key, session_date, severity, row_json, number, name,"
     " created_at"
@@ -82,6 +92,11 @@ _SEND: Final = (
     "INSERT INTO alert_outbox (alert_id, target_id, digest, first_event, last_event, state, attempts, due_at,"
     " claimed_until, problem, target_kind, created_at) VALUES (?1, ?2, ?3, ?4, ?4, 'waiting', 0, ?5, 0, '', ?6, ?7)"
 )
+_TARGETS: Final = "SELECT id, kind, url FROM alert_targets"
+_LOOKED_AT: Final = 64
+"""Entries looked at for those whose receivers have room."""
+_TEST_MS: Final = 3_600_000
+"""How long a test goes before what else waits."""
 _SHOWN_OF_DIGEST: Final = 20
 """Events of a digest that are written out."""
 
@@ -90,6 +105,18 @@ def create_alert_tables(connection: Connection) -> None:
     """A step of the file's schema."""
     for statement in _TABLES:
         connection.execute(statement)
+
+
+def create_alert_indexes(connection: Connection) -> None:
+    """A step of the file's schema: what is asked again and again is not looked for in all that was ever sent."""
+    for statement in _INDEXES:
+        connection.execute(statement)
+
+
+def receiver_of(kind: str, url: str) -> str:
+    """Whom a target is sent to: targets of the same server, or the same service, have one receiver."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{re.split('[/?]', rest)[0]}".lower() if kind == "webhook" else scheme.lower()
 
 
 class AlertTables:
@@ -273,17 +300,38 @@ class AlertTables:
             (alert_id,),
         )
 
-    def claim(self, now: int, until: int, busy: Collection[str], limit: int) -> list[Message]:
-        """Take what is due for sending, none for ``busy`` targets; nobody else is given it before ``until``."""
-        marks = ", ".join("?" * len(busy))
-        sql = (
+    def claim(self, now: int, until: int, room: Callable[[str, str, bool], int], limit: int) -> list[Message]:
+        """Take what is due for sending, tests first; nobody else is given it before ``until``.
+
+        ``room`` is how many more messages may go now, by receiver (:func:`receiver_of`), target and whether they are
+        tests.
+        """
+        entry = (
             "SELECT o.number, o.alert_id, o.digest, o.attempts, o.first_event, o.last_event, t.id, t.kind, t.url,"
-            " t.secret FROM alert_outbox o JOIN alert_targets t ON t.id = o.target_id WHERE o.state = 'waiting'"
-            f" AND o.due_at <= ? AND o.claimed_until <= ? AND o.target_id NOT IN ({marks}) ORDER BY o.due_at LIMIT ?"
+            " t.secret FROM"
         )
-        claimed = []
+        due = "o.state = 'waiting' AND o.due_at <= ?1 AND o.claimed_until <= ?1"
+        tests = (
+            f"{entry} alert_events e CROSS JOIN alert_targets t ON t.alert_id = e.alert_id CROSS JOIN alert_outbox o"
+            f" ON o.target_id = t.id AND o.first_event = e.number WHERE e.kind = 'test' AND e.created_at > ?2 AND {due}"
+        )
+        others = (
+            f"{entry} alert_outbox o JOIN alert_targets t ON t.id = o.target_id WHERE {due}"
+            f" AND o.target_id NOT IN (SELECT value FROM json_each(?2)) ORDER BY o.due_at LIMIT {_LOOKED_AT}"
+        )
+        claimed: list[Message] = []
+        taken: Counter[str] = Counter()
         with guarded(self._path), transaction(self._connection):
-            for number, alert_id, digest, attempts, first, last, *target in self._all(sql, (now, now, *busy, limit)):
+            receivers = {id_: receiver_of(kind, url) for id_, kind, url in self._all(_TARGETS)}
+            full = [id_ for id_, receiver in receivers.items() if room(receiver, id_, False) <= 0]
+            found = [(row, True) for row in self._all(tests, (now, now - _TEST_MS))]
+            found += [(row, False) for row in self._all(others, (now, json.dumps(full)))]
+            for (number, alert_id, digest, attempts, first, last, *target), is_test in found:
+                receiver = receivers[target[0]]
+                known = any(message.number == number for message in claimed)
+                if len(claimed) >= limit or known or taken[receiver] >= room(receiver, target[0], is_test):
+                    continue
+                taken[receiver] += 1
                 self._run("UPDATE alert_outbox SET claimed_until = ? WHERE number = ?", (until, number))
                 events = self._events_of(alert_id, first, last)
                 counts = dict(self._all(
@@ -375,14 +423,26 @@ class AlertTables:
         ((waiting, oldest),), ((dead, _),) = self._all(f"{of}'waiting'"), self._all(f"{of}'dead'")
         return {"waiting": waiting, "dead": dead}, oldest
 
-    def forget(self, before: int) -> int:
-        """Remove events stored before a time, and what was sent of them; those with an entry that waits are kept."""
+    def put_aside(self, created_before: int, held: Collection[str], problem: str, now: int) -> int:
+        """Send no more by itself what has waited since before a time for one of some targets or receivers: how many."""
+        ids = [id_ for id_, kind, url in self._all(_TARGETS) if id_ in held or receiver_of(kind, url) in held]
+        sql = (
+            "UPDATE alert_outbox SET state = 'dead', done_at = ?1, problem = ?2 WHERE state = 'waiting' AND created_at"
+            " < ?3 AND due_at <= ?1 AND claimed_until <= ?1 AND target_id IN (SELECT value FROM json_each(?4))"
+        )
+        return self._run(sql, (now, problem, created_before, json.dumps(ids)))
+
+    def forget(self, before: int, limit: int) -> int:
+        """Remove up to ``limit`` events stored before a time, and what was sent of them, oldest first: how many events.
+
+        Those with an entry that waits are kept.
+        """
         with guarded(self._path), transaction(self._connection):
             gone = self._run(
-                "DELETE FROM alert_events AS e WHERE created_at < ? AND NOT EXISTS (SELECT 1 FROM alert_outbox o"
-                " WHERE o.alert_id = e.alert_id AND e.number BETWEEN o.first_event AND o.last_event"
-                " AND o.state = 'waiting')",
-                (before,),
+                "DELETE FROM alert_events WHERE number IN (SELECT number FROM alert_events e WHERE created_at < ?"
+                " AND NOT EXISTS (SELECT 1 FROM alert_outbox o WHERE o.state = 'waiting' AND o.alert_id = e.alert_id"
+                " AND o.last_event >= e.number AND o.first_event <= e.number) ORDER BY created_at LIMIT ?)",
+                (before, limit),
             )
             if gone:
                 self._run(

@@ -18,7 +18,7 @@ import apsw
 from phenix.engine.store.base import Problem, StoreError
 from phenix.engine.store.migrations import Connection, Migration, migrate
 from phenix.engine.store.saved import Entry, Kind
-from phenix.engine.store.sqlite_alerts import AlertTables, create_alert_tables
+from phenix.engine.store.sqlite_alerts import AlertTables, create_alert_indexes, create_alert_tables
 from phenix.engine.store.sqlite_file import prepare, set_pragma
 from phenix.engine.store.sqlite_guard import guarded, transaction
 
@@ -61,6 +61,7 @@ def _create(connection: Connection) -> None:
 SAVED_MIGRATIONS: Final = (
     Migration(1, "saved queries", _create),
     Migration(2, "alerts: revisions, events and the outbox", create_alert_tables),
+    Migration(3, "alerts: indexes of what waits and of what is old", create_alert_indexes),
 )
 _LATEST: Final = SAVED_MIGRATIONS[-1].version
 

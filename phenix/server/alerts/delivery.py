@@ -18,6 +18,7 @@ from typing import Final
 from phenix.engine.durations import Durations
 from phenix.engine.store.alerts import Message
 from phenix.engine.store.base import Problem, StoreError
+from phenix.engine.store.sqlite_alerts import receiver_of
 from phenix.engine.store.sqlite_saved import SavedFile
 from phenix.server.alerts.message import message_body, message_id, message_text
 from phenix.server.alerts.notify import notify
@@ -28,17 +29,26 @@ from phenix.server.readers import Readers
 __all__ = ["Deliveries", "Retries"]
 
 _AT_ONCE: Final = 16
-_OF_A_TARGET: Final = 4
-"""Messages under way to one target: a slow one holds up no other."""
+_OF_A_RECEIVER: Final = 8
+"""Messages under way to one receiver, whatever alerts they are of: a slow one holds up no other."""
+_SPARE: Final = 8
+"""Of all that may be under way these are for receivers with nothing under way."""
 _RESULTS: Final = ("delivered", "failed", "dead")
 _LONGEST_HOLD_S: Final = 60.0
-"""Between tries of a target that takes nothing."""
+"""Between tries of a receiver that takes nothing."""
+_UNANSWERED: Final = 4
+"""So many messages in a row without an answer, and a receiver is taken for gone."""
 _IDLE_S: Final = 1.0
 """Longest rest: other processes put entries into the outbox, too."""
 _MARGIN_S: Final = 2.0
 _MOST_WAIT_S: Final = 900.0
+_TRIED_MS: Final = 3_600_000
+"""How long a message waits for a receiver that takes nothing: one with many is not tried with each of them in turn."""
+_ASIDE_S: Final = 60.0
 _KEPT_MS: Final = 90 * 86_400_000
 _FORGET_S: Final = 3_600.0
+_FORGOTTEN: Final = 1_000
+"""Events removed at a time: who writes beside waits for no more than that."""
 _logger = logging.getLogger(__name__)
 
 
@@ -83,9 +93,12 @@ class Deliveries:
         self._wake = asyncio.Event()
         self._busy: Counter[str] = Counter()
         self._held: dict[str, tuple[int, float]] = {}
-        """Targets that failed: how often in a row, and until when nothing else is sent to them."""
+        """Receivers that do not answer and targets that were refused: how often in a row, and until when nothing else
+        is sent to them.
+        """
+        self._unanswered: Counter[str] = Counter()
         self._sending: set[asyncio.Task[None]] = set()
-        self._forgotten = 0.0
+        self._forgotten = self._put_aside = 0.0
 
     def wake(self) -> None:
         """Something new is in the outbox; on the loop."""
@@ -116,27 +129,31 @@ class Deliveries:
     async def _round(self) -> float:
         """Begin to send what is due; how long there is nothing else to do."""
         self._wake.clear()
-        if time.monotonic() >= self._forgotten:
-            self._forgotten = time.monotonic() + _FORGET_S
-            before = self._now() - _KEPT_MS
-            await self._files.run(lambda file: file.alerts.forget(before))
+        await self._tidy()
         free = _AT_ONCE - len(self._sending)
         if free <= 0:
             return _IDLE_S
-        busy = {target for target, count in self._busy.items() if count >= _OF_A_TARGET}
-        busy |= {target for target, (_, until) in self._held.items() if until > time.monotonic()}
-        now = self._now()
+        now, moment = self._now(), time.monotonic()
+
+        def room(receiver: str, target: str, is_test: bool) -> int:
+            if is_test:
+                return 1
+            held = [self._held[key] for key in (receiver, target) if key in self._held]
+            if any(until > moment for _, until in held):
+                return 0
+            return (1 if held or free <= _SPARE else _OF_A_RECEIVER) - self._busy[receiver]
+
         until = now + int((self._retries.timeout_s + _MARGIN_S) * 1000)
 
         def take(file: SavedFile) -> tuple[list[Message], int | None]:
             due = file.alerts.next_due()
             if due is None or due > now:  # what is claimed is written down, so it is looked at first
                 return [], due
-            return file.alerts.claim(now, until, sorted(busy), min(free, _OF_A_TARGET)), due
+            return file.alerts.claim(now, until, room, free), due
 
         claimed, due = await self._files.run(take)
         for message in claimed:
-            self._busy[message.target.id] += 1
+            self._busy[_receiver(message)] += 1
             task = asyncio.create_task(self._deliver(message))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
@@ -146,6 +163,21 @@ class Deliveries:
             return _IDLE_S if due is None else min(_IDLE_S, (due - now) / 1000)
         over = [until - time.monotonic() for _, until in self._held.values()]
         return min([_IDLE_S, *(rest for rest in over if rest > 0)])
+
+    async def _tidy(self) -> None:
+        """Forget what is old, and put aside what has waited too long for a receiver that takes nothing."""
+        now, moment = self._now(), time.monotonic()
+        if moment >= self._forgotten:
+            gone = await self._files.run(lambda file: file.alerts.forget(now - _KEPT_MS, _FORGOTTEN))
+            self._forgotten = moment if gone else moment + _FORGET_S
+        if moment >= self._put_aside and self._held:
+            self._put_aside = moment + _ASIDE_S
+            held, problem = set(self._held), "its receiver took nothing for an hour"
+            aside = await self._files.run(lambda file: file.alerts.put_aside(now - _TRIED_MS, held, problem, now))
+            self.results["dead"] += aside
+            if aside:
+                _logger.warning("%d messages were not delivered: %s; they can be sent again", aside, problem)
+                self.settled()
 
     async def _deliver(self, message: Message) -> None:
         """Send one message and mark what came of it; unmarked it is claimed again later."""
@@ -159,9 +191,12 @@ class Deliveries:
         except StoreError as error:
             _logger.warning("what came of a message cannot be stored, it is sent again: %s", error.message)
         finally:
-            self._busy[message.target.id] -= 1
-            if not self._busy[message.target.id]:
-                del self._busy[message.target.id]
+            receiver = _receiver(message)
+            self._busy[receiver] -= 1
+            if not self._busy[receiver]:
+                del self._busy[receiver]
+            if (this := asyncio.current_task()) is not None:
+                self._sending.discard(this)  # its place is free for whoever is woken now
             self._wake.set()
 
     async def _send(self, message: Message) -> Outcome:
@@ -171,11 +206,11 @@ class Deliveries:
         if target.kind == "webhook":
             id_, body = message_id(message), message_body(message)
             return await self._webhooks.send(target.url, target.secret, id_, body, int(self._clock()))
-        return await notify(target.url, *message_text(message))
+        return await notify(target.url, *message_text(message), self._retries.timeout_s)
 
     async def _mark(self, message: Message, outcome: Outcome) -> None:
         now, tries = self._now(), message.attempts + 1
-        self._note(message.target.id, failed=bool(outcome.problem))
+        self._note(message, outcome)
         if not outcome.problem:
             await self._files.run(lambda file: file.alerts.delivered(message.number, now))
             self.results["delivered"] += 1
@@ -193,14 +228,29 @@ class Deliveries:
                 )  # fmt: skip
         self.settled()
 
-    def _note(self, target: str, *, failed: bool) -> None:
-        """Hold back what else waits for a target that fails: it is not to be tried with each of them."""
-        if failed:
-            times = self._held.get(target, (0, 0.0))[0] + 1
-            hold_s = min(_LONGEST_HOLD_S, self._retries.base_s * 2 ** min(times - 1, 30))
-            self._held[target] = times, time.monotonic() + hold_s
+    def _note(self, message: Message, outcome: Outcome) -> None:
+        """Hold back what else waits for a receiver that does not answer, or for a target that it does not take.
+
+        Messages that were under way together and fail together are one failure.
+        """
+        target, receiver = message.target.id, _receiver(message)
+        if outcome.answered:
+            self._held.pop(receiver, None)
+            del self._unanswered[receiver]
         else:
+            self._unanswered[receiver] += 1
+        if not outcome.problem:
             self._held.pop(target, None)
+            return
+        key, now = target if outcome.answered else receiver, time.monotonic()
+        times, until = self._held.get(key, (0, 0.0))
+        if until <= now and (outcome.answered or self._unanswered[receiver] >= _UNANSWERED):
+            hold_s = min(_LONGEST_HOLD_S, self._retries.base_s * 2 ** min(times, 30))
+            self._held[key] = times + 1, now + max(hold_s, outcome.wait_s)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _receiver(message: Message) -> str:
+    return receiver_of(message.target.kind, message.target.url)
