@@ -67,8 +67,12 @@ def recorder(
 def redrive(store: str, *, reason: str = "") -> Redriven:
     """Read the dead letters of the store at a URL again; raises StoreError and RulesError."""
     from phenix.engine.enrich.calendar import Calendar
+    from phenix.engine.store.base import sqlite_path
+    from phenix.engine.store.sqlite_file import open_reading
     from phenix.ingest.redrive import redrive
 
+    # A writer makes the store that it does not find, and there would be nothing to do in that.
+    open_reading(sqlite_path(store), older=True).close()
     with open_writer(store) as writer:
         return redrive(writer.reads, recorder(writer), Calendar.packaged(), reason=reason)
 

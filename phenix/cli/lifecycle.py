@@ -94,14 +94,16 @@ def _list(args: argparse.Namespace) -> int:
     from phenix.engine.lifecycle import version_json
 
     versions = _lifecycle(args).versions()
-    return tell(args, [version_json(one) for one in versions], [_version_line(one) for one in versions])
+    lines = [_version_line(one) for one in versions]
+    return tell(args, [version_json(one) for one in versions], lines or ["no rule version is stored yet"])
 
 
 def _history(args: argparse.Namespace) -> int:
     from phenix.engine.lifecycle import activation_json
 
     entries = _lifecycle(args).history()
-    return tell(args, [activation_json(entry) for entry in entries], [_entry_line(entry) for entry in entries])
+    lines = [_entry_line(entry) for entry in entries]
+    return tell(args, [activation_json(entry) for entry in entries], lines or ["nothing was asked of the rules yet"])
 
 
 def _push(args: argparse.Namespace) -> int:
@@ -122,6 +124,8 @@ def _stored(args: argparse.Namespace, lifecycle: Lifecycle, pushed: tuple[Bundle
     lines = [f"{bundle.version} {'stored' if new else 'was stored already'}: {len(bundle.chips)} chips"]
     if not isinstance(diff, Refusal):
         lines += _diff_lines(diff) or ["it is what is active"]
+    elif diff.code == "conflict":  # stored all the same, which may be what puts this right
+        lines.append(f"not compared with the active version: {diff.detail}")
     changes = None if isinstance(diff, Refusal) else diff.to_dict()
     found = {"version": bundle.version, "checksum": bundle.checksum, "new": new, "diff": changes}
     return tell(args, found, lines)

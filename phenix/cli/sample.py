@@ -13,6 +13,7 @@ DEPLOYED: Final = {
     "PHENIX_STORE": "sqlite:/var/lib/phenix/phenixflow.sqlite",
     "PHENIX_METRICS_PORT": "8602",
     "THETADATA_CREDS_FILE": "/etc/phenix/creds.txt",
+    "THETADATA_JAR_PATH": "/var/lib/phenix/ThetaTerminalv3.jar",
 }
 """What the services of ``deploy/`` set; everything else stays as it is."""
 _WIDTH: Final = 120

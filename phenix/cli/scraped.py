@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 import ssl
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from phenix.engine.metrics import Series, read_text
+from phenix.engine.metrics import METRICS, Process, Series, read_text
 
 __all__ = ["Door", "Told", "UnreachedError"]
 
@@ -97,6 +98,15 @@ def _buckets(series: Series, name: str, labels: Mapping[str, str]) -> dict[float
     return found
 
 
+def _read_ready(text: bytes) -> dict[str, Any]:
+    """What /ready says. Raises ValueError for what it never does."""
+    found = json.loads(text)
+    checks = found.get("checks") if isinstance(found, dict) else None
+    if not isinstance(checks, dict) or not all(isinstance(one, dict) and "ok" in one for one in checks.values()):
+        raise ValueError("no checks")
+    return dict(found)
+
+
 class Door:
     """One process: ``what`` is its name, ``url`` where it tells, ``todo`` what to do where nobody answers."""
 
@@ -104,6 +114,7 @@ class Door:
         self.what = what
         self.url = url.rstrip("/")
         self._todo = todo
+        self._own = {metric.name for metric in METRICS if metric.told_by == (Process(what),)}
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._tls = ssl.create_default_context(cafile=ca) if self.url.startswith("https://") else None
         self._last: Series = {}
@@ -111,9 +122,14 @@ class Door:
 
     def ask(self, *, ready: bool) -> Told:
         """What it tells now; ``ready`` asks for that, too. Raises UnreachedError."""
-        now = read_text(self._get("/metrics").decode("utf-8", "replace"))
-        at = time.monotonic()
-        checks = json.loads(self._get("/ready")) if ready else {}
+        try:
+            now = read_text(self._get("/metrics").decode("utf-8", "replace"))
+            at = time.monotonic()
+            checks = _read_ready(self._get("/ready")) if ready else {}
+        except ValueError:
+            raise UnreachedError(self._is_other()) from None
+        if not any(name in self._own for name, _ in now):
+            raise UnreachedError(self._is_other())
         told = Told(now, self._last, at - self._at if self._at else 0.0, checks)
         self._last, self._at = now, at
         return told
@@ -121,17 +137,23 @@ class Door:
     def _get(self, path: str) -> bytes:
         request = urllib.request.Request(self.url + path, headers=self._headers)  # noqa: S310 - http or https, checked
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._tls) as answer:  # noqa: S310 - as above
-                return bytes(answer.read(_MOST_BYTES))
-        except urllib.error.HTTPError as error:
-            with error:
-                if path == "/ready" and error.code == 503:
-                    return error.read(_MOST_BYTES)
-            raise UnreachedError(self._refused(error.code, path)) from None
-        except (OSError, ValueError) as error:
+            try:
+                answer = urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._tls)  # noqa: S310 - as above
+            except urllib.error.HTTPError as error:
+                answer = error
+            with answer:
+                if answer.status == 200 or (path, answer.status) == ("/ready", 503):
+                    return bytes(answer.read(_MOST_BYTES))
+            raise UnreachedError(self._refused(answer.status, path))
+        except (OSError, ValueError) as error:  # first: a line that is cut is both
             reason = getattr(error, "reason", error)
             said = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
             raise UnreachedError(f"{self.what} cannot be reached at {self.url} ({said}): {self._todo}") from None
+        except http.client.HTTPException:
+            raise UnreachedError(self._is_other()) from None
+
+    def _is_other(self) -> str:
+        return f"{self.what} at {self.url} does not answer as `phenix {self.what}` does: is that its address?"
 
     def _refused(self, status: int, path: str) -> str:
         if status in (401, 403):

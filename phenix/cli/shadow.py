@@ -73,6 +73,9 @@ def _compare(args: argparse.Namespace) -> int:
         for date, step in desk.compare(version, args.sessions):
             if step.found is not None:
                 found.append(step.found)
+            elif step.lost:
+                shown.end()
+                print(f"phenix: {date_text(date)} is not compared: {step.lost}", file=sys.stderr)
             elif shown.due():
                 shown.show(f"{date_text(date)}: {pace(step.done, max(1, step.expected), 'rows', 0, 0.0)}")
         shown.end()

@@ -50,8 +50,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _address(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme in ("http", "https") and parts.hostname and not parts.query and "@" not in parts.netloc:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises where it is none
+        known = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        known = False
+    if known and not set(text) & set("?#@ ") and text.isprintable():
         return text
     raise argparse.ArgumentTypeError(f"{text!r} is no address such as http://127.0.0.1:8600")
 

@@ -22,7 +22,7 @@ from phenix.dsl import core as c
 from phenix.dsl import nodes as n
 from phenix.dsl.compiler import compile_program
 from phenix.dsl.diagnostics import Diagnostic, closest, diagnostic, has_errors
-from phenix.dsl.parser import Parsed, parse_file
+from phenix.dsl.parser import Parsed, parse_expression, parse_file
 from phenix.dsl.printer import print_line
 from phenix.dsl.program import ChipRule, DerivedField, Program
 from phenix.dsl.scope import ParamInfo, Scope
@@ -39,6 +39,8 @@ REQUIRED: Final = {"aa_floor": Kind.MONEY, "aa_spread": Kind.PERCENT, "packages_
 """Params the enricher reads by name."""
 MOST_CHIPS: Final = 62
 """Chips a row has bits for."""
+_EDITION: Final = 1
+"""Of the canonical config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +81,24 @@ class Bundle:
 
     @classmethod
     def from_config(cls, config_json: str, checksum: str | None = None) -> Bundle:
-        """A bundle from a stored config; ValueError when it does not match its checksum or no longer compiles."""
+        """A bundle from a stored config.
+
+        Raises ValueError when it does not match its checksum, is of another edition or no longer compiles.
+        """
         if checksum is not None and hashlib.sha256(config_json.encode()).hexdigest() != checksum:
             raise ValueError("the stored rule version does not match its checksum: restore it from a backup")
-        config = json.loads(config_json)
-        files = [_file(name, text) for name, text in sorted(config["sources"].items())]
-        parsed = {id(source): statements for source, statements in files}
-        bundle, found = compile_bundle(
-            [source for source, _ in files], config["chips"], config_json, lambda source: parsed[id(source)]
-        )
+        try:
+            sources, bits = _read_config(config_json)
+            files = [_file(name, text) for name, text in sorted(sources.items())]
+            parsed = {id(source): statements for source, statements in files}
+            bundle, found = compile_bundle(
+                [source for source, _ in files], bits, config_json, lambda source: parsed[id(source)]
+            )
+        except RecursionError:
+            raise ValueError("the stored rule version is nested too deeply for this program") from None
         if bundle is None:
-            first = next(d for d in found if d.severity == "error")
-            raise ValueError(f"the stored rule version no longer compiles: {first.code} {first.message}")
+            said = next((f"{d.code} {d.message}" for d in found if d.severity == "error"), "it holds no rules")
+            raise ValueError(f"the stored rule version no longer compiles: {said}")
         return bundle
 
     @cached_property
@@ -123,24 +131,16 @@ class Bundle:
                         help=f"did you mean `{near}`?" if near else f"params: {', '.join(sorted(names))}",
                     ),
                 )
-            places.append((*place, value))
+            source, span = place
+            if not _is_literal(value.strip()):
+                was = texts[source][span.start : span.end]
+                message = f"the value of `{name}` must be one literal, such as `{was}`"
+                return (diagnostic("PHX101", message, Span(0, len(value)), Source("params", value)),)
+            places.append((source, span, value.strip()))
         for source, span, value in sorted(places, reverse=True):
             texts[source] = f"{texts[source][: span.start]}{value}{texts[source][span.end :]}"
         bundle, found = compile_bundle([Source(name, text) for name, text in texts.items()], self.bits)
-        if bundle is None:
-            return tuple(one for one in found if one.severity == "error")
-        kept = [(type(one.node), one.node.name) for one in self.program.statements]
-        if kept != [(type(one.node), one.node.name) for one in bundle.program.statements]:
-            value = max(values.values(), key=len)
-            return (
-                diagnostic(
-                    "PHX101",
-                    "a param's value is one literal, such as `250k`",
-                    Span(0, len(value)),
-                    Source("params", value),
-                ),
-            )
-        return bundle
+        return tuple(one for one in found if one.severity == "error") if bundle is None else bundle
 
     # -- what the enricher asks
 
@@ -201,8 +201,37 @@ def _config(program: Program, bits: Mapping[str, int]) -> str:
     for one in program.statements:
         lines[one.source.name].append(print_line(one.node))
     said = {name: "\n".join(statements) for name, statements in lines.items()}
-    config = {"edition": 1, "catalog": meaning(), "sources": said, "chips": bits}
+    config = {"edition": _EDITION, "catalog": meaning(), "sources": said, "chips": bits}
     return json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _read_config(config_json: str) -> tuple[dict[str, str], dict[str, int]]:
+    """The sources of a stored config and the bits of its chips. Raises ValueError in words."""
+    try:
+        config = json.loads(config_json)
+    except ValueError as error:
+        raise ValueError(f"the stored rule version is no JSON: {error}") from None
+    match config:
+        case {"edition": edition} if edition != _EDITION:
+            raise ValueError(
+                f"the stored rule version was written by a later version of Phenix (edition {edition}, this one reads"
+                f" {_EDITION}): run that version"
+            )
+        case {"edition": _, "sources": dict(sources), "chips": dict(bits)}:
+            if {*map(type, sources.values())} <= {str} and {*map(type, bits.values())} <= {int}:
+                return sources, bits
+    raise ValueError(
+        "the stored rule version lacks its edition, its sources or the bits of its chips: it was written by a later"
+        " version of Phenix, or by hand"
+    )
+
+
+def _is_literal(text: str) -> bool:
+    """Whether a text is a literal and nothing beside it: a comment would hide what follows in its rule file."""
+    node, _ = parse_expression(Source("params", text))
+    if isinstance(node, n.Negate) and node.span == Span(0, len(text)):
+        return isinstance(node.operand, n.Number)
+    return isinstance(node, n.Number | n.Constant) and node.span == Span(0, len(text))
 
 
 def display(info: ParamInfo) -> float | bool:
@@ -271,10 +300,23 @@ def compile_bundle(
     for rule in program.chips:
         if rule.id not in taken:
             taken[rule.id] = max(taken.values(), default=-1) + 1
-    if len(taken) > MOST_CHIPS:
-        first = program.sources[0]
-        return None, (*found, diagnostic("PHX004", f"{len(taken)} chips; a row stores {MOST_CHIPS}", Span(0, 0), first))
+    if max(taken.values(), default=-1) >= MOST_CHIPS:
+        return None, (*found, _too_many(program, taken))
     return Bundle(program, taken, stored), found
+
+
+def _too_many(program: Program, taken: Mapping[str, int]) -> Diagnostic:
+    """More chips than a row has bits for; those of earlier versions keep theirs, for their rows are there."""
+    own = {rule.id for rule in program.chips}
+    others = len({bit for chip, bit in taken.items() if chip not in own})
+    message, wish = f"{len(own)} chips; a row stores {MOST_CHIPS}", "leave chips out"
+    if others:
+        message += f", and {others} bits are taken by other chips, of versions stored before"
+        wish += (
+            ", or give new ones the ids of such that no version will have again: an id keeps its bit; a new store"
+            " begins with all bits free"
+        )
+    return diagnostic("PHX004", message, Span(0, 0), program.sources[0], help=wish)
 
 
 @lru_cache(maxsize=32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 from phenix.dsl import core as c
@@ -20,7 +21,16 @@ from phenix.engine.flow import CATALOG
 from phenix.engine.targets.reference import evaluate
 from phenix.engine.witness import SAMPLES, in_words
 
-__all__ = ["SUPPRESSED", "Checks", "UnfinishedError", "answer", "check_rules", "run_assertions", "run_cases"]
+__all__ = [
+    "SUPPRESSED",
+    "Checks",
+    "UnfinishedError",
+    "answer",
+    "check_rules",
+    "failing_cases",
+    "run_assertions",
+    "run_cases",
+]
 
 SUPPRESSED: Final = tuple(c.Not(c.Field(name, Kind.BOOL, False)) for name in ("compression", "cancel_record"))
 """Where either is false the tagger switches every chip off."""
@@ -119,8 +129,12 @@ def _refuted(one: Assertion, analysis: Analysis) -> Diagnostic | None:
 def run_cases(sources: Sequence[Source]) -> tuple[tuple[Diagnostic, ...], int]:
     """Run every ``test`` by the reference interpreter: the failing ones, and how many there are."""
     program, _ = compile_program(sources, CATALOG)
-    failing = [found for case in program.cases if (found := _fails(case, program)) is not None]
-    return tuple(failing), len(program.cases)
+    return failing_cases(program), len(program.cases)
+
+
+def failing_cases(program: Program) -> tuple[Diagnostic, ...]:
+    """Every ``test`` of a program that fails. Raises RecursionError where chips are nested too deeply for it."""
+    return tuple(found for case in program.cases if (found := _fails(case, program)) is not None)
 
 
 def answer(node: c.Core, row: dict[str, Value], program: Program) -> Value:
@@ -128,6 +142,7 @@ def answer(node: c.Core, row: dict[str, Value], program: Program) -> Value:
     chips = {rule.id: rule.body.core for rule in program.chips}
     params = {name: info.value for name, info in program.scope.params.items()}
 
+    @cache  # chips that each name the one before twice would double the work with every one
     def chip(name: str) -> Value:
         return evaluate(chips[name], row.get, params, chip)
 

@@ -7,8 +7,10 @@ from typing import Final
 
 __all__ = ["BOUNDS_MS", "Durations"]
 
-BOUNDS_MS: Final[tuple[int, ...]] = tuple(m * 10**e for e in range(5) for m in (1, 2, 3, 5, 7))
-"""Upper bounds of the buckets; what took longer than the last is counted after it."""
+BOUNDS_MS: Final[tuple[int, ...]] = tuple(sorted((350, *(m * 10**e for e in range(5) for m in (1, 2, 3, 5, 7)))))
+"""Upper bounds of the buckets; what took longer than the last is counted after it. 350 is where requests for rows begin
+to be slow (the alert PhenixQuerySlow, ``phenix top``): what is compared with a bound is not guessed between two.
+"""
 
 
 class Durations:

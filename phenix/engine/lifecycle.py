@@ -10,27 +10,25 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from phenix.dsl.source import Source
 from phenix.engine.bundle import Bundle, compile_bundle
-from phenix.engine.check import check_rules, run_cases
+from phenix.engine.check import failing_cases
 from phenix.engine.encode import date_text, ts_text
 from phenix.engine.query.request import Refusal
 from phenix.engine.rule_diff import RuleDiff, compare
 from phenix.engine.shadow.bands import Bands, Outcome, verdict
 from phenix.engine.store.base import Problem, Reader, StoreError, Writer
 from phenix.engine.store.retagged import LEAVING, Retagging, retaggings, waiting
-from phenix.engine.store.versions import Activation, Ledger, RuleVersion, Why
+from phenix.engine.store.versions import Activation, BitTakenError, Ledger, RuleVersion, Why, active_stack, bits_of
 
 __all__ = [
     "Ask",
     "Gate",
     "Lifecycle",
     "activation_json",
-    "active_stack",
     "begin",
-    "bits_of",
     "bundle_of",
     "compared",
     "retagging_json",
@@ -38,11 +36,14 @@ __all__ = [
     "version_json",
 ]
 
+_T = TypeVar("_T")
 _logger = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.05
 _SHORTEST: Final = 4
 """Characters that a version is at least called by."""
+_TRIES: Final = 5
+"""How often rules are compiled for bits that others take meanwhile."""
 
 Gate = Callable[[Reader, str, str], str]
 """Why a version may not follow the active one yet, by the comparison of both over sessions; "" where it may."""
@@ -95,14 +96,76 @@ def begin(writer: Writer, packaged: Callable[[], Bundle], params: Mapping[str, s
     settle(writer, now_utc)
     stored = writer.reads.rule_version()
     if stored is None:
-        bundle = packaged()
-        writer.put_rule_version(_stored(bundle, now_utc), activate=True, now_utc=now_utc)
+        bundle = _first(writer, packaged(), now_utc)
     else:
         try:
             bundle = Bundle.from_config(stored.config_json, stored.checksum)
         except ValueError as error:
-            raise ValueError(f"rule version {stored.version_id} of the store cannot be used: {error}") from error
+            raise ValueError(
+                f"rule version {stored.version_id} of the store cannot be used: {error}. Go back to the one before with"
+                " `phenix rules rollback`; or push other rules, and make them active with"
+                " `phenix rules activate VERSION --force --reason TEXT`"
+            ) from error
     return _with_settings(writer, bundle, params, now_utc) if params else bundle
+
+
+def _first(writer: Writer, packaged: Bundle, now_utc: int) -> Bundle:
+    """Packaged rules as the active version; others may have been stored before, whose chips keep their bits."""
+
+    def make(bits: dict[str, int]) -> Bundle | Refusal:
+        return packaged if bits.items() <= packaged.bits.items() else _compiled(packaged.program.sources, bits)
+
+    def keep(bundle: Bundle) -> None:
+        writer.put_rule_version(_stored(bundle, now_utc), activate=True, now_utc=now_utc)
+
+    found = _kept(make, writer.reads.rule_versions, keep)
+    if isinstance(found, Refusal):
+        why = found.detail.rstrip(".")
+        raise ValueError(  # noqa: TRY004
+            f"the packaged rules cannot become the first that are active: {why}. A stored version can:"
+            " `phenix rules list`, `phenix rules activate VERSION`"
+        )
+    return found[0]
+
+
+def _kept(
+    make: Callable[[dict[str, int]], Bundle | Refusal],
+    versions: Callable[[], Sequence[RuleVersion]],
+    keep: Callable[[Bundle], _T],
+) -> tuple[Bundle, _T] | Refusal:
+    """Rules made for the bits that chips have in the stored versions, and what keeping them gave.
+
+    They are made again when somebody stored others in between, whose chips took the same bits.
+    """
+    why = ""
+    for _ in range(_TRIES):
+        made = make(bits_of(versions()))
+        if isinstance(made, Refusal):
+            return made
+        try:
+            return made, keep(made)
+        except BitTakenError as error:
+            why = str(error)
+        except ValueError as error:
+            return Refusal("conflict", f"These rules are not stored: {error}.")
+    return Refusal("conflict", f"These rules are not stored: {why}. Others store rules at the same time: try again.")
+
+
+def _compiled(sources: Sequence[Source], bits: Mapping[str, int]) -> Bundle | Refusal:
+    """Rules without errors whose tests pass. Lints only warn, and may take minutes: they are for `phenix lint`."""
+    try:
+        bundle, found = compile_bundle(sources, bits)
+        errors = tuple(one for one in found if one.severity == "error")
+        wrong = errors if bundle is None else failing_cases(bundle.program)
+    except RecursionError:
+        why = "chips that name each other in a row are nested too deeply; write some of them out flatter"
+        return Refusal("invalid_rules", f"These rules are not stored: {why}.")
+    if bundle is not None and not wrong:
+        return bundle
+    if not wrong:
+        return Refusal("invalid_rules", "These rules are not stored: there is no rule file among them.")
+    more = f"; {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return Refusal("invalid_rules", f"These rules are not stored: {wrong[0].message}{more}", wrong)
 
 
 def _with_settings(writer: Writer, bundle: Bundle, params: Mapping[str, str], now_utc: int) -> Bundle:
@@ -168,32 +231,30 @@ class Lifecycle:
 
         Refused are rules with errors or with failing tests.
         """
-        if wrong := tuple(one for one in check_rules(sources) if one.severity == "error") or run_cases(sources)[0]:
-            more = f"; {len(wrong) - 1} more" if len(wrong) > 1 else ""
-            return Refusal("invalid_rules", f"These rules are not stored: {wrong[0].message}{more}", wrong)
-        try:
-            with self._open_reader() as reader:
-                bits = bits_of(reader.rule_versions())
-        except StoreError as error:
-            if error.problem is not Problem.MISSING:
-                raise
-            bits = {}
-        bundle, found = compile_bundle(sources, bits)
-        if bundle is None:  # more chips than a row has bits for, with those of the store
-            errors = tuple(one for one in found if one.severity == "error")
-            return Refusal("invalid_rules", f"These rules are not stored: {errors[0].message}", errors)
-        return bundle, self._keep(bundle)
+
+        def stored() -> list[RuleVersion]:
+            try:
+                return self.versions()
+            except StoreError as error:
+                if error.problem is not Problem.MISSING:
+                    raise
+                return []
+
+        return _kept(lambda bits: _compiled(sources, bits), stored, self._keep)
 
     def set_params(self, version: str, values: dict[str, str]) -> tuple[Bundle, bool] | Refusal:
         """Store a version with other values of its params; ``version`` as of :meth:`find`, "" for the active one."""
         found = self.find(version)
         if isinstance(found, Refusal):
             return found
-        bundle = Bundle.from_config(found.config_json, found.checksum)
+        bundle = _loaded(found)
+        if isinstance(bundle, Refusal):
+            return bundle
         changed = bundle.with_params(values)
-        if isinstance(changed, Bundle):
-            return changed, self._keep(changed)
-        return Refusal("invalid_rules", changed[0].message, changed[:1])  # the others follow from it
+        if not isinstance(changed, Bundle):
+            return Refusal("invalid_rules", changed[0].message, changed[:1])  # the others follow from it
+        # Its chips have the bits they have in the stored version it is made from: none of them can be taken.
+        return _kept(lambda _: changed, list, self._keep)
 
     def _keep(self, bundle: Bundle) -> bool:
         version = _stored(bundle, _now())
@@ -209,9 +270,11 @@ class Lifecycle:
 
     def find(self, name: str) -> RuleVersion | Refusal:
         """A stored version by its id, how that begins, or its checksum; the active one for ""."""
+        if name and len(name) < _SHORTEST:
+            return Refusal("not_found", f"`{name}` is too short: write at least {_SHORTEST} characters of a version.")
         versions = self.versions()
         found = [one for one in versions if (one.is_active if not name else one.checksum.startswith(name))]
-        if len(found) == 1 and (not name or len(name) >= _SHORTEST):
+        if len(found) == 1:
             return found[0]
         if not name:
             return Refusal("not_found", "No rule version is active: ingest makes the packaged rules the first.")
@@ -228,7 +291,10 @@ class Lifecycle:
         for one in found:
             if isinstance(one, Refusal):
                 return one
-            bundles.append(Bundle.from_config(one.config_json, one.checksum))
+            bundle = _loaded(one)
+            if isinstance(bundle, Refusal):
+                return bundle
+            bundles.append(bundle)
         return compare(*bundles)
 
     def activate(self, name: str, ask: Ask) -> Activation | Refusal:
@@ -238,13 +304,15 @@ class Lifecycle:
             return found
         if isinstance(active, RuleVersion):
             if active.version_id == found.version_id:
-                return self._made_active(found)
+                # What waits would make another active yet: this is asked behind it, and so takes it back.
+                waits = any(one.waiting for one in self.history())
+                return self._ask(Why.ACTIVATE, found.version_id, ask) if waits else self._made_active(found)
             if refusal := self._judged(active.version_id, found.version_id, ask):
                 return refusal
         return self._ask(Why.ACTIVATE, found.version_id, ask)
 
     def rollback(self, ask: Ask) -> Activation | Refusal:
-        """Go back to the version that was active before the one that is; again, to the one before that."""
+        """Go back to the version before the one that is active, or waits to be; again, to the one before that."""
         stack = active_stack(self.history())
         if len(stack) < 2:
             return Refusal("conflict", "There is nothing to go back to: no other version was active before this one.")
@@ -321,27 +389,11 @@ def _instant(ms: int | None) -> str | None:
     return None if ms is None else ts_text(ms)
 
 
-def bits_of(versions: Sequence[RuleVersion]) -> dict[str, int]:
-    """The bit of each chip that any stored version has."""
-    import json
-
-    bits: dict[str, int] = {}
-    for version in versions:
-        bits |= json.loads(version.config_json).get("chips", {})
-    return bits
-
-
-def active_stack(history: Sequence[Activation]) -> list[str]:
-    """The versions that were active, each once, as going back takes them off again; the active one is last."""
-    stack: list[str] = []
-    for entry in history:
-        if entry.seq is None:
-            continue
-        if entry.version_id in stack:
-            del stack[stack.index(entry.version_id) + 1 :]
-        else:
-            stack.append(entry.version_id)
-    return stack
+def _loaded(version: RuleVersion) -> Bundle | Refusal:
+    try:
+        return Bundle.from_config(version.config_json, version.checksum)
+    except ValueError as error:
+        return Refusal("conflict", f"Rule version {version.version_id} cannot be used: {error}.")
 
 
 def _now() -> int:

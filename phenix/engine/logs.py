@@ -48,10 +48,12 @@ _SANE: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TOKEN: Final = re.compile(r"phx_[A-Za-z0-9_-]+")
 _BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _ASSIGNED: Final = re.compile(r"(?i)\b(token|password|passwd|secret|api[_-]?key|cookie|authorization)(['\"]?\s*[=:]\s*)"
-                              r"(?!\s*(?:bearer|basic)\b)['\"]?[^\s'\"&,;)}\]]+")  # fmt: skip
-_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/@'\"]*@)?"
+                              r"(?!\s*(?:bearer|basic)\b)"
+                              r"(?:\"(?:[^\"\\\n]|\\.)+\"?|'(?:[^'\\\n]|\\.)+'?|[^\s'\"&,;)}\]]+)")  # fmt: skip
+_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)"
+                         r"(?:(?P<unclear>[^\s/?#'\"]*[/?#](?:(?!://)[^\s'\"])*@[^\s'\"]*)|(?:[^\s/?#'\"]*@)?"
                          r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/:?#'\"<>)\]}]+)(?P<port>:\d+)?"
-                         r"(?P<path>/[^\s?#'\"<>)\]}]*)?(?P<query>[?#][^\s'\"<>)\]}]*)?")  # fmt: skip
+                         r"(?P<path>/[^\s?#'\"<>)\]}]*)?(?P<query>[?#][^\s'\"<>)\]}]*)?)")  # fmt: skip
 _HERE: Final = re.compile(r"127(\.\d+){3}|localhost|\[::1\]")
 _request: ContextVar[dict[str, Any] | None] = ContextVar("request", default=None)
 
@@ -124,6 +126,8 @@ def without_secrets(text: str) -> str:
 
 
 def _bare(url: re.Match[str]) -> str:
+    if url["unclear"]:  # what is before an @ behind a slash may be a path, or a password with a slash
+        return f"{url['scheme']}…"
     path, query = url["path"] or "", "?…" if url["query"] else ""
     if len(path) > 1 and not _HERE.fullmatch(url["host"]):
         path, query = "/…", ""

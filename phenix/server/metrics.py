@@ -92,4 +92,4 @@ class ServeMetrics:
 
     def _ready(self) -> dict[str, float]:
         checks = readiness(self._status, self._service.log.failure)
-        return {check: int(checks.get(check, {"ok": False})["ok"]) for check in CHECKS}
+        return {check: int(one["ok"]) for check, one in checks.items()}

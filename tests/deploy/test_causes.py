@@ -258,6 +258,11 @@ def test_what_is_injected_into_serve(tmp_path: Path) -> None:
                 file.write_bytes(b"this is no store any more" * 400)
             with _asking(server, "/api/flow"):
                 watch.see("no store")
+            due = time.monotonic() + PATIENCE_S
+            while not ask('ALERTS{alertname="PhenixServerErrors", alertstate="firing", code="UNAVAILABLE"}'):
+                assert time.monotonic() < due
+                with suppress(grpc.aio.AioRpcError):
+                    asyncio.run(_call(server.target))
             for stream in following:
                 stream.cut()
             server.end()

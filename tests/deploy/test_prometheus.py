@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from phenix.engine.durations import BOUNDS_MS
 from phenix.engine.enrich.clock import utc_of
 from phenix.engine.feed import Feed
 from phenix.engine.flow import RAW
 from phenix.engine.metrics import METRICS, Form
 from phenix.engine.store.base import Batch
+from phenix.server.errors import ERRORS
 from phenix.server.status import REASONS
 from tests.prometheus import prometheus
 from tests.server.conftest import Server
@@ -51,6 +53,24 @@ def test_rules_and_panels_read_metrics_that_there_are() -> None:
     series = {m.name + tail for m in METRICS for tail in (("_bucket",) if m.form is Form.HISTOGRAM else ("",))}
     assert names - series - OF_A_PROCESS - {label for m in METRICS for label in m.labels} == set()
     assert set(re.findall(r'reason="(\w+)"', RULES)) == set(REASONS)
+
+
+def test_what_a_quantile_is_compared_with_is_a_bound_of_its_histogram() -> None:
+    compared = [re.search(r"> ([\d.]+)$", one) for one in expressions() if "histogram_quantile" in one]
+    assert compared
+    assert {float(found[1]) for found in compared if found} <= set(map(float, BOUNDS_MS))
+
+
+def test_an_error_that_is_ours_counts_at_both_doors() -> None:
+    (expression,) = (one for one in expressions() if "api_requests_total" in one)
+    codes = re.search(r'grpc_calls_total\{code=~"([A-Z_|]+)"', expression)
+    assert codes
+    ours, theirs = (
+        {error.grpc for error in ERRORS.values() if (error.status >= 500) is of_us} for of_us in (True, False)
+    )
+    assert ours <= set(codes[1].split("|"))
+    # What REST calls a request that came too slowly, gRPC has no word for but the one of its deadline.
+    assert set(codes[1].split("|")) & theirs == {"DEADLINE_EXCEEDED"}
 
 
 @needs

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from phenix.cli.main import parser
-from phenix.config import SETTINGS
+from phenix.config import SETTINGS, load
+from phenix.engine.live.file import blocks_of
 from phenix.engine.metrics import METRICS
+from phenix.engine.store.base import sqlite_path
 
 ROOT = Path(__file__).parents[2]
 RULES = (ROOT / "deploy/prometheus/phenix.rules.yml").read_text()
@@ -72,3 +74,21 @@ def test_units_settings_and_metrics_of_a_page_exist(page: str) -> None:
         assert not found or found[1] in metrics | NO_METRICS, line
     settings = {setting.name for setting in SETTINGS}
     assert set(re.findall(r"`((?:PHENIX|THETADATA|INGEST)_[A-Z_]+)", PAGES[page])) - settings == set()
+
+
+def test_a_full_disk_is_first_given_room_without_the_store() -> None:
+    """Retention needs some room itself."""
+    done = SECTIONS["PhenixDown"]
+    blocks = blocks_of(sqlite_path(load({"PHENIX_CONFIG": str(ROOT / "deploy/phenix.toml")}).store))
+    folder = re.search(r"StateDirectory=(\S+)", (ROOT / "deploy/systemd/phenix-backup.service").read_text())
+    assert folder
+    freed = [f"`/var/lib/{folder[1]}`", "`systemctl stop phenix-serve`", f"`rm -r {blocks}`"]
+    places = [done.find(part) for part in (*freed, "`phenix retention --keep-sessions 30`", "--compact`")]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_an_upgrade_stops_nothing_before_the_new_environment_is_there() -> None:
+    upgrade = PAGES["upgrade.md"].partition("## Upgrade\n")[2].partition("\n## ")[0]
+    typed = [" ".join(line.split()[:3]) for line in commands(upgrade)]
+    assert typed[:3] == ["sudo python3.11 -m", "sudo systemctl stop", "phenix backup --force"]

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,8 @@ def test_timers_start_units_and_all_are_of_the_drop_in() -> None:
     sample = load({"PHENIX_CONFIG": str(FOLDER.parent / "phenix.toml")})
     assert sample.store.startswith(f"sqlite:/var/lib/{service['StateDirectory']}/")
     assert str(sample.creds_file).startswith(str(Path(service["Environment"].split("=")[1]).parent))
+    named = [getattr(sample, field.name) for field in fields(sample)]
+    assert [path for path in named if isinstance(path, Path) and not path.is_absolute()] == []
 
 
 @needs

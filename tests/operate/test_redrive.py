@@ -14,6 +14,7 @@ from phenix.ingest.intake import Intake
 from phenix.ingest.terminal.protocol import Contract, QuoteFrame, TradeFrame
 from tests.ingest.files import TRADE_COLUMNS, line, rows, run_import, values, write
 from tests.operate.stores import day, execute, phenix
+from tests.store.test_migrations import VERSIONS, make, query
 
 GOOD = line(
     trade_timestamp="2024-11-04T10:11:12", quote_timestamp="2024-11-04T10:11:12", strike="201.000", sequence=9001
@@ -113,6 +114,23 @@ def test_letters_are_listed(store: Path) -> None:
     )
     done = phenix("ingest", "--store", f"sqlite:{store}", "letters", "--json", "--reason", "frame")
     assert [json.loads(text)["number"] for text in done.stdout.splitlines()] == [2]
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    said = {
+        action: phenix("ingest", action, "--store", f"sqlite:{tmp_path}/none/flow.sqlite")
+        for action in ("letters", "redrive")
+    }
+    assert said["redrive"].returncode == said["letters"].returncode == 2
+    assert said["redrive"].stderr == said["letters"].stderr
+    assert f"there is no store at {tmp_path}/none/flow.sqlite" in said["redrive"].stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_of_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    store = make(tmp_path, VERSIONS[-2])
+    redrive(store)
+    assert query(store, "PRAGMA user_version") == [(VERSIONS[-1],)]
 
 
 def test_a_store_with_a_writer_is_left_alone(store: Path) -> None:

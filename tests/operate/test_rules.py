@@ -17,13 +17,13 @@ from phenix.config import SETTINGS
 from phenix.dsl.source import Source
 from phenix.engine.bundle import Bundle, read_rules
 from phenix.engine.flow import INDEX, Row
-from phenix.engine.lifecycle import Ask, Lifecycle, active_stack
+from phenix.engine.lifecycle import Ask, Lifecycle
 from phenix.engine.query.request import Refusal
 from phenix.engine.rollout import CORE
 from phenix.engine.store.base import Batch
 from phenix.engine.store.sqlite import open_reader, open_writer
 from phenix.engine.store.sqlite_rules import SqliteLedger
-from phenix.engine.store.versions import Activation, Why
+from phenix.engine.store.versions import Activation, Why, active_stack
 from phenix.ingest.reading import read_parts
 from phenix.ingest.recorder import Recorder
 from phenix.ingest.rules import Rulebook
@@ -261,6 +261,28 @@ def test_what_was_asked_of_a_holder_that_died_is_answered_by_the_next(store: Pat
     with open_reader(store) as reader:
         rows = reader.rows_after(0, 1_000)
     assert [row[_VERSION] == other for row in rows] == [False] * 100 + [True] * 50
+
+
+@pytest.mark.parametrize("back", ["activate", "rollback"])
+def test_what_waits_is_taken_back_by_what_is_asked_behind_it(store: Path, tape: list[Row], back: str) -> None:
+    life = lifecycle(store, wait_s=0.0)
+    one = life.versions()[0].version_id
+    two, three = version_with(life, whales_min="60k"), version_with(life, whales_min="70k")
+    held(life.activate(two, FORCED))
+    with holding(store, tape) as holder:
+        holder.store(50)
+        waiting = held(life.activate(three, FORCED))
+        taken = held(life.activate(two, Ask("me")) if back == "activate" else life.rollback(Ask("me")))
+        assert (waiting.waiting, taken.waiting, taken.version_id) == (True, True, two)
+        assert taken.number > waiting.number
+        holder.store(50)
+    with holding(store, tape[100:]) as holder:
+        holder.store(50)
+    assert seqs(life.history())[-2:] == [(Why.ACTIVATE, three, 100), (Why(back), two, 100)]
+    with open_reader(store) as reader:
+        assert {row[_VERSION] for row in reader.rows_after(0, 1_000)} == {two}
+    assert held(life.rollback(Ask())).version_id == one
+    assert refused(life.rollback(Ask())).startswith("conflict: There is nothing to go back to")
 
 
 def test_a_holder_refuses_what_cannot_be_loaded_and_goes_on(store: Path, tape: list[Row]) -> None:

@@ -13,8 +13,12 @@ import socket
 import struct
 import subprocess
 import termios
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +26,7 @@ import pytest
 
 from phenix.cli.dashboard import FIGURES, Moment, picture
 from phenix.cli.scraped import Told
+from phenix.engine.durations import Durations
 from phenix.engine.metrics import METRICS, Form
 from phenix.server.auth import Role, new_token
 from tests.operate.system import PATIENCE_S, System, running
@@ -30,6 +35,8 @@ from tests.server.rows import Store
 from tests.server.sse import Sse
 
 SGR = re.compile(r"\x1b\[\d*m")
+HTML = "<!DOCTYPE html>\n<html><body>It works!</body></html>\n"
+OURS = "# TYPE log_seq gauge\nlog_seq 5.0\n"
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +232,85 @@ def test_who_cannot_be_reached_is_named_with_what_to_do(store: Store) -> None:
         server.end()
 
 
+@contextmanager
+def web_server(pages: Mapping[str, str], port: int = 0) -> Iterator[str]:
+    """Somebody else's, that answers 200 for each of its pages; gives its address."""
+
+    class Pages(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path in pages else 404)
+            self.end_headers()
+            self.wfile.write(pages.get(self.path, "").encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Pages) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,))
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def is_other(process: str, url: str) -> str:
+    return f"{process} at {url} does not answer as `phenix {process}` does: is that its address?"
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        {"/metrics": HTML, "/ready": HTML},
+        {"/metrics": "", "/ready": "{}"},
+        {"/metrics": "go_goroutines 8\n", "/ready": '{"checks": {}}'},  # of another program
+        {"/metrics": OURS, "/ready": HTML},
+        {"/metrics": OURS, "/ready": '{"status": "UP", "checks": []}'},
+        {"/metrics": OURS, "/ready": '{"checks": {"store": "UP"}}'},
+        {"/metrics": OURS, "/ready": "[]"},
+    ],
+)
+def test_who_answers_otherwise_is_not_asked_on(pages: dict[str, str]) -> None:
+    with web_server(pages) as url:
+        done = run("top", "--once", "--serve", url)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0] == f"phenix: {is_other('serve', url)}"
+
+
+def test_the_address_of_another_door_is_told(store: Store) -> None:
+    server = Server(store.url)
+    try:
+        rest, rpc = server.url(""), f"http://{server.target}"
+        done = run("top", "--once", "--serve", rpc)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.splitlines()[0] == f"phenix: {is_other('serve', rpc)}"
+        done = run("top", "--once", "--every", "0.1", "--json", "--serve", rest, "--ingest", rest)
+        assert (done.returncode, json.loads(done.stdout)["problems"]) == (0, {"ingest": is_other("ingest", rest)})
+        with Terminal(200, 60, "--serve", rest, "--every", "0.2") as terminal:
+            terminal.until(lambda lines: "ready" in lines[0])
+            server.end()
+            with web_server({"/metrics": HTML}, server.port):
+                terminal.until(lambda lines: any(is_other("serve", rest) in line for line in lines))
+            server.start()
+            terminal.until(lambda lines: "ready" in lines[0])
+            terminal.type("q")
+            assert terminal.end() == 0
+    finally:
+        server.end()
+
+
+@pytest.mark.parametrize(
+    "text", ["http://[::1", "http://127.0.0.1:x", "http://127.0.0.1:99999", "http://a b", "127.0.0.1:8600"]
+)
+def test_what_is_no_address_is_told(text: str) -> None:
+    done = run("top", "--serve", text)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"phenix top: error: argument --serve: {text!r} is no address such as http://127.0.0.1:8600"
+    )
+
+
 def test_a_server_with_tokens_is_asked_with_the_setting(store: Store, tmp_path: Path) -> None:
     store.add(3)
     secret, token = new_token("watcher", Role.READER)
@@ -257,6 +343,20 @@ def test_trouble_is_said_and_bad_figures_are_red() -> None:
         "\x1b[31m! the line is down: stream\x1b[0m",
     ]
     assert "\x1b[31m" + f"{'print or quote, ago':<75} 45 s" + "\x1b[0m" in lines
+
+
+def test_an_answer_in_the_time_that_is_borne_is_not_bad() -> None:
+    def shown(*took_ms: float) -> tuple[float | None, bool]:
+        took = Durations()
+        for ms in took_ms:
+            took.add(ms)
+        bounds = zip((*map(str, took.bounds), "+Inf"), accumulate(took.counts), strict=True)
+        found = slow.read(Told({("api_flow_latency_ms_bucket", (("le", le),)): float(count) for le, count in bounds}))
+        return found, (found or 0) >= slow.bad
+
+    (slow,) = (one for one in FIGURES if one.name == "flowMs95")
+    assert shown(5, 320, 340) == (350, False)
+    assert shown(5, 320, 351) == (500, True)
 
 
 def test_what_is_read_is_told_by_who_is_asked() -> None:

@@ -74,6 +74,7 @@ def test_each_service_is_one_that_apprise_knows(service: str) -> None:
     pytest.importorskip("apprise")
     assert check_service(URLS[service]) == ""
     assert check_service(f"{service}://") == "Apprise cannot read the rest of the URL"
+    assert check_service(f"{URLS[service]}{'&' if '?' in URLS[service] else '?'}priority=1&SOUND=") == ""
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,32 @@ def test_no_other_scheme_is_taken(url: str) -> None:
     assert check_service(url).startswith("the URL begins with one of discord://, ")
     assert "no others" in check_service("discord://1/2?template=/etc/passwd")
     assert check_service("slack://[x") == "the URL cannot be read"
+
+
+OPTIONS = "options of the URL are priority, region, silent, sound, thread, topic, no others"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("rest", "problem"),
+    [
+        *((f"?thread=1{sign}verify=no", "a URL of one service has no `,`, `;` or `#`") for sign in (",", ";", "#")),
+        *((f"?{option}=1", OPTIONS) for option in (
+            "rto", "VERIFY", "v%65rify", "%20thread", "+thread", "%2Bthread", "-thread", ":thread", "%3Athread", "&rto",
+            "thread=1&rto", "thread=1&redirect", "thread=1&amp%3Brto", "thread%00", "%E2%80%83thread", "?thread", "",
+        )),
+        ("?thread=1%3Brto=9", ""),
+        ("?Thread=1", ""),
+        ("/%23thread", ""),
+        ("?", "Apprise cannot read the rest of the URL"),
+    ],
+)  # fmt: skip
+def test_options_are_judged_however_they_are_written(rest: str, problem: str) -> None:
+    pytest.importorskip("apprise")
+    found = check_service(URLS["discord"] + rest)
+    assert found.startswith(problem) if problem else found == ""
+
+
+def test_what_a_service_trips_over_is_said() -> None:
+    pytest.importorskip("apprise")
+    assert check_service("tgram://1:") == "Apprise cannot read the rest of the URL"

@@ -333,7 +333,7 @@ def test_a_name_alone_keeps_the_filter(shared: Server) -> None:
 def activate(store: Store, change: Callable[[str], str]) -> Bundle:
     """Make the packaged rules with a change in their text the active version."""
     sources = [Source(source.name, change(source.text)) for source in read_rules()]
-    made, found = compile_bundle(sources)
+    made, found = compile_bundle(sources, store.bundle.bits)
     assert made is not None, found
     record = RuleVersion(made.version, made.config_json, made.checksum, False, 1, None, None)
     store.writer.put_rule_version(record, activate=True, now_utc=2)

@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from phenix.server.alerts.addresses import Allowed, RefusedError, check, is_public, parse_allowed
+from phenix.server.alerts.addresses import Allowed, RefusedError, check, is_public, parse_allowed, resolve
 from phenix.server.alerts.sent import Outcome
 from phenix.server.alerts.webhook import Webhooks, check_secret, check_url, new_secret, sign
 from tests.server import certificate
@@ -24,9 +27,9 @@ NOT_PUBLIC = "not sent: its address is not public, and PHENIX_ALERT_ALLOW names 
 
 PUBLIC = ("1.1.1.1", "8.8.8.8", "172.32.0.1", "192.167.1.1", "2606:4700:4700::1111", "2a00:1450:4001:800::200e")
 INSIDE = (
-    "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.1", "127.255.255.254", "169.254.169.254", "172.16.0.1",
-    "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1", "192.168.0.1", "198.18.0.1", "198.51.100.1",
-    "203.0.113.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
+    "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.1", "127.255.255.254", "168.63.129.16", "169.254.169.254",
+    "172.16.0.1", "172.31.255.255", "192.0.0.1", "192.0.0.9", "192.0.0.192", "192.0.2.1", "192.88.99.1", "192.168.0.1",
+    "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
     "::", "::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "64:ff9b::7f00:1", "64:ff9b::808:808",
     "64:ff9b:1::1", "100::1", "2001::1", "2001:db8::1", "2002:7f00:1::", "3fff::1", "5f00::1", "fc00::1", "fd12::1",
     "fe80::1", "fe80::1%eth0", "fec0::1", "ff02::1",
@@ -61,7 +64,7 @@ def test_what_a_setting_names_is_allowed() -> None:
     for host, address in (("x", "10.2.0.1"), ("internal", "192.168.0.1"), ("a.hooks.internal", "192.168.0.1")):
         with pytest.raises(RefusedError):
             check(host, [address], allowed)
-    for text in ("10.0.0.1/8", "http://x", "a b", "300.1.1.1", "*"):
+    for text in ("10.0.0.1/8", "http://x", "a b", "300.1.1.1", "127.1", "0x7f.1", "*"):
         with pytest.raises(ValueError, match="hosts and networks separated by commas"):
             parse_allowed(text)
 
@@ -74,6 +77,28 @@ def test_what_a_setting_names_is_allowed() -> None:
 def test_names_and_numbers_of_the_inside_are_refused_when_saved(url: str) -> None:
     assert "nothing can be sent to this host" in check_url(url, Allowed())
     assert check_url("https://hooks.example.com/services/x?y=1", Allowed()) == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "problem"),
+    [
+        *((host, "the host is neither a name nor an address: write a name such as `hooks.example.com`") for host in (
+            "2130706433", "127.1", "0x7f.1", "127.0.0.0x1", "0X7F000001", "127.0.0.1.", "127.0.0.01", "1.2.3.4.5",
+            "hooks.256", "%31%32%37.0.0.1", "127%2e1", "a..b", ".a", "a..", "-a.example", "a$b.example",
+            f"{'a' * 64}.example",
+        )),
+        *((host, "nothing listens at port 0: leave the port out") for host in ("1.1.1.1:0", "a.example:00", "[::1]:0")),
+    ],
+)  # fmt: skip
+def test_a_host_that_can_never_be_sent_to_is_not_saved(host: str, problem: str) -> None:
+    assert check_url(f"https://{host}/x", Allowed()).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "host", ["1.1.1.1", "8.8.8.8:8443", "[2606:4700:4700::1111]:80", "A_b-c.Example.", "a", "1password.example", "a.0y"]
+)
+def test_any_other_host_is(host: str) -> None:
+    assert check_url(f"https://{host}/x", Allowed()) == ""
 
 
 def test_a_signature_is_that_of_standard_webhooks() -> None:
@@ -122,11 +147,19 @@ def test_what_answers_mean() -> None:
 def test_nothing_reaches_an_address_of_the_inside() -> None:
     with Receiver() as receiver:
         port = receiver.url.rpartition(":")[2]
-        for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1", "127.1", "[::ffff:127.0.0.1]"):
+        for host in ("127.0.0.1", "[::ffff:127.0.0.1]"):
+            assert send(f"http://{host}:{port}/", Allowed()) == Outcome(NOT_PUBLIC, again=False, answered=False)
+        for host in ("localhost", "2130706433", "0x7f.1", "127.1"):
             outcome = send(f"http://{host}:{port}/", Allowed())
             assert outcome.problem
-            assert host in ("0x7f.1", "2130706433", "127.1") or outcome == Outcome(NOT_PUBLIC, again=False)
+            assert outcome.again  # what a name leads to may be mended
+        assert send(f"http://localhost:{port}/", Allowed()) == Outcome(NOT_PUBLIC, answered=False)
         assert receiver.sent == []
+
+
+def test_a_name_without_an_address_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
+    assert send("https://hooks.example.com/") == Outcome("not sent: its name has no address", answered=False)
 
 
 def test_a_name_is_looked_up_once_and_what_was_judged_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +167,7 @@ def test_a_name_is_looked_up_once_and_what_was_judged_is_connected_to(monkeypatc
     asked: list[str] = []
     connected: list[Any] = []
 
-    async def getaddrinfo(_: Any, host: str, port: int, **__: Any) -> Any:
+    def getaddrinfo(host: str, port: int, *_: Any, **__: Any) -> Any:
         asked.append(host)
         address = "192.0.2.1" if len(asked) == 1 else "127.0.0.1"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
@@ -143,13 +176,69 @@ def test_a_name_is_looked_up_once_and_what_was_judged_is_connected_to(monkeypatc
         connected.append(address)
         raise ConnectionRefusedError(111, "Connection refused")
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", sock_connect)
     outcome = send("http://rebind.example:8080/", parse_allowed("192.0.2.0/24"))
-    assert outcome == Outcome("the connection failed: Connection refused")
+    assert outcome == Outcome("the connection failed: Connection refused", answered=False)
     assert asked[0] == "rebind.example"
     assert set(asked[1:]) <= {"192.0.2.1"}
     assert connected == [("192.0.2.1", 8080)]
+
+
+def test_names_that_hang_hold_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    asked: list[str] = []
+
+    def getaddrinfo(host: str, port: int, *_: Any, **__: Any) -> Any:
+        asked.append(host)
+        if host.startswith("hangs"):
+            over.wait()
+        if host.startswith("hangs-and-fails"):
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("1.1.1.1", port))]
+
+    def ask(host: str) -> asyncio.Task[list[str]]:
+        return asyncio.create_task(resolve(host, 443, Allowed()))
+
+    async def look_up() -> None:
+        try:
+            async with asyncio.timeout(30):
+                left, *waiting = [ask("hangs.example") for _ in range(50)]
+                fails = [ask("hangs-and-fails.example") for _ in range(2)]
+                await asyncio.to_thread(int)  # other work goes on
+                assert await ask("other.example") == ["1.1.1.1"]  # and so do other names
+                left.cancel()
+                others = [ask(f"hangs-{at}.example") for at in range(20)]
+                late, *later = [ask("late.example") for _ in range(2)]  # for which no thread is free
+                await asyncio.sleep(0.05)
+                late.cancel()
+                await asyncio.to_thread(int)
+                assert asked.count("hangs.example") == asked.count("hangs-and-fails.example") == 1
+                over.set()
+                assert await asyncio.gather(*waiting, *others, *later) == [["1.1.1.1"]] * 70
+                for error in await asyncio.gather(*fails, return_exceptions=True):
+                    assert isinstance(error, socket.gaierror)
+                assert await ask("hangs.example") == ["1.1.1.1"]  # asked anew: what was found is not kept
+                assert asked.count("hangs.example") == 2
+        finally:
+            over.set()
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    asyncio.run(look_up())
+
+
+def test_a_name_that_hangs_does_not_keep_the_process_from_ending() -> None:
+    script = """
+import asyncio, socket, threading
+from phenix.server.alerts.addresses import Allowed
+from phenix.server.alerts.webhook import Webhooks, new_secret
+socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+async def main():
+    print((await Webhooks(Allowed(), 0.2).send("https://a.example/", new_secret(), "evt_1", b"{}", 1)).problem)
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "no answer within 0.2 s\n", "")
 
 
 def serving(
@@ -197,7 +286,7 @@ def test_words_of_failure_hold_nothing_of_the_url(tmp_path: Path) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n" + b"x" * 100_000)
         await reader.read()
 
-    assert serving(silent, timeout_s=0.5) == Outcome("no answer within 0.5 s")
+    assert serving(silent, timeout_s=0.5) == Outcome("no answer within 0.5 s", answered=False)
     assert serving(rude).problem == "the connection broke"
     assert serving(endless) == Outcome()
     with socket.socket() as probe:
@@ -206,3 +295,23 @@ def test_words_of_failure_hold_nothing_of_the_url(tmp_path: Path) -> None:
     assert send(f"http://127.0.0.1:{port}/token").problem.startswith("the connection ")
     context = certificate.serving(*certificate.self_signed(tmp_path, "DNS:localhost"))
     assert serving(rude, context).problem == "its certificate is not trusted: self-signed certificate"
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize(
+    ("head", "outcome"),
+    [
+        ("200 OK", Outcome()),
+        ("410 Gone", Outcome("the receiver answered 410: it is gone for good", again=False)),
+        ("503 Busy\r\nretry-after: 7", Outcome("the receiver answered 503", wait_s=7)),
+    ],
+)
+def test_an_answer_counts_although_its_body_never_comes(head: str, outcome: Outcome, ends: bool) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(f"HTTP/1.1 {head}\r\ncontent-length: 9\r\n\r\nhalf".encode())
+        await writer.drain()
+        if not ends:
+            await reader.read()
+
+    assert serving(answer, timeout_s=30.0 if ends else 1.0) == outcome

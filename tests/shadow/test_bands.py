@@ -175,11 +175,11 @@ def test_what_was_counted_for_another_candidate_is_not_kept(store: Path) -> None
     with open_writer(store) as writer:
         named = candidate(writer.reads)
         assert named is not None
-        writer.put_comparisons(named, 10, [comparison(DAYS[0], counts())])
+        assert writer.put_comparisons(named, 10, [comparison(DAYS[0], counts())])
         kept = candidate(writer.reads)
         assert kept is not None and kept.counted_seq == 10
         set_candidate(store, "d")
-        writer.put_comparisons(named, 20, [comparison(DAYS[1], counts())])
+        assert not writer.put_comparisons(named, 20, [comparison(DAYS[1], counts())])
         kept = candidate(writer.reads)
         assert kept is not None and (kept.version_id, kept.counted_seq) == ("d", 0)
         assert [one.session_date for one in comparisons(writer.reads)] == [DAYS[0]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -9,10 +10,13 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
+from contextlib import closing
+from functools import cache, partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from phenix import app
@@ -22,8 +26,11 @@ from phenix.engine.bundle import Bundle, compile_bundle, read_rules
 from phenix.engine.encode import row_id
 from phenix.engine.enrich.enricher import Enricher
 from phenix.engine.flow import INDEX, RAW, STORED
+from phenix.engine.shadow.bands import Bands
+from phenix.engine.shadow.comparisons import Comparisons
 from phenix.engine.shadow.counts import IDS, SCORE_SCALE, ChipCounts, Counts
 from phenix.engine.shadow.follower import Follower
+from phenix.engine.shadow.report import artifacts_of
 from phenix.engine.store.base import Batch, RuleVersion, Writer
 from phenix.engine.store.shadow import Comparison, comparisons
 from phenix.engine.store.sqlite import open_reader, open_writer
@@ -202,8 +209,11 @@ def recorder(writer: Any, active: Bundle, other: Bundle, **how: Any) -> Recorder
 def new_store(folder: Path, *bundles: Bundle) -> Path:
     store = folder / "flow.sqlite"
     with open_writer(store) as writer:
-        for bundle in bundles:
-            writer.put_rule_version(version(bundle), activate=bundle is bundles[0], now_utc=1)
+        writer.put_rule_version(version(bundles[0]), activate=True, now_utc=1)
+    # The others as an older Phenix stored them: their chips may have the bits of other chips.
+    sql = "INSERT INTO filter_rule_versions VALUES (?, ?, ?, 0, 1, NULL, NULL)"
+    with closing(apsw.Connection(str(store))) as connection:
+        connection.executemany(sql, [(one.version, one.config_json, one.checksum) for one in bundles[1:]])
     return store
 
 
@@ -371,6 +381,124 @@ def test_a_candidate_taken_back_is_compared_no_more(tmp_path: Path, edit: str) -
         taking.record(Batch(rows=raws[400:]))
         taking.finish(level=True)
     agree(store, raws, active, other)
+
+
+# -- artifacts of what was counted
+
+
+def desk(store: Path) -> Comparisons:
+    """Who writes them, at a time that stands still."""
+    return Comparisons(store, partial(open_reader, store), lambda _: lambda _: None, CALENDAR, Bands(), lambda: 9)
+
+
+class TakenBack:
+    """The writer of a process, and somebody who takes the candidate back at the last moment before it is stored."""
+
+    def __init__(self, writer: Writer, store: Path) -> None:
+        self._writer = writer
+        self._store = store
+        self.reads = writer.reads
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    def put_comparisons(self, *args: Any) -> bool:
+        set_candidate(self._store, None)
+        return self._writer.put_comparisons(*args)
+
+
+def test_a_candidate_taken_back_while_counts_are_stored_ends_nothing(tmp_path: Path) -> None:
+    active, other, raws = packaged(), candidate_of("thresholds"), morning(200, 14)
+    store = new_store(tmp_path, active, other)
+    set_candidate(store, other.version)
+    with open_writer(store) as writer:
+        taking = recorder(TakenBack(writer, store), active, other, tell=desk(store).keep)
+        taking.record(Batch(rows=raws))
+        taking.finish(level=True)
+        assert writer.reads.watermark() == len(raws)
+    assert counted(store) == {}
+    assert not artifacts_of(store).exists()
+
+
+def test_artifacts_that_cannot_be_read_out_of_the_store_end_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    active, other, raws = packaged(), candidate_of("thresholds"), morning(200, 14)
+    store = new_store(tmp_path, active, other)
+    set_candidate(store, other.version)
+    with open_writer(store) as writer:
+        taking = recorder(writer, active, other, tell=desk(tmp_path / "nothing.sqlite").keep)
+        taking.record(Batch(rows=raws))
+        taking.finish(level=True)
+    agree(store, raws, active, other)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told
+    assert all("the artifacts of a comparison are not written: " in one and "nothing.sqlite" in one for one in told)
+
+
+def written(store: Path) -> dict[str, Any]:
+    """What the artifacts say of their sessions, but when and how fast, by file."""
+    found = {}
+    for file in sorted(artifacts_of(store).glob("*.json")):
+        assert file.with_suffix(".html").exists()
+        (session,) = json.loads(file.read_bytes())["sessions"]
+        found[file.name] = {name: session[name] for name in session if name != "latency"}
+    return found
+
+
+def test_each_session_has_its_artifact_wherever_the_process_dies(tmp_path: Path) -> None:
+    active, other = packaged(), candidate_of("thresholds")
+    raws = sorted(morning(400, 15), key=lambda row: row[INDEX["session_date"]])
+    first = sum(row[INDEX["session_date"]] == 20260817 for row in raws)
+    batches = [raws[:200], raws[200:first], raws[first : first + 3], raws[first + 3 :]]
+
+    def run(writer: Any, store: Path, upto: int = len(batches), *, end: bool = True) -> None:
+        taking = recorder(writer, active, other, save_rows=1, gather_rows=1, tell=desk(store).keep)
+        taking.catch_up()
+        for batch in batches[:upto]:
+            taking.record(Batch(rows=batch))
+        if end:
+            taking.finish(level=True)
+
+    def made(name: str) -> Path:
+        (tmp_path / name).mkdir()
+        store = new_store(tmp_path / name, active, other)
+        set_candidate(store, other.version)
+        return store
+
+    whole = made("whole")
+    with open_writer(whole) as writer:
+        run(writer, whole)
+    expected = written(whole)
+    assert list(expected) == [f"2026-08-{day}-{other.version}.json" for day in (17, 18)]
+
+    # The first day is counted whole and stored, and the process is gone before another begins.
+    store = made("between days")
+    with open_writer(store) as writer:
+        run(writer, store, 2, end=False)
+    assert written(store) == {}
+    with open_writer(store) as writer:
+        run(writer, store)
+    assert written(store) == expected
+    bytes_of = {file.name: file.read_bytes() for file in artifacts_of(store).iterdir()}
+    with open_writer(store) as writer:
+        run(writer, store)  # nothing is new: they are written again, and are the same
+    assert {file.name: file.read_bytes() for file in artifacts_of(store).iterdir()} == bytes_of
+
+    for calls in count(1):
+        for after in (False, True):
+            store = made(f"{calls} {after}")
+            with open_writer(store) as writer:
+                try:
+                    run(Dying(writer, calls, after), store)
+                except KilledError:
+                    pass
+                else:
+                    assert calls > 12  # three for each batch
+                    return
+            with open_writer(store) as writer:
+                run(writer, store)
+            assert written(store) == expected, (calls, after)
 
 
 KILLED = """

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
 import xml.etree.ElementTree as ET
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from phenix.cli.main import main
+from phenix.engine.retention import choose_sessions
+from phenix.engine.shadow import sessions as compared_afterwards
 from phenix.engine.shadow.counts import Counts
 from phenix.engine.shadow.follower import Follower
 from phenix.engine.shadow.report import artifacts_of
@@ -19,6 +25,8 @@ from phenix.engine.shadow.sessions import compare_session
 from phenix.engine.store.base import Batch
 from phenix.engine.store.shadow import STORED, comparisons
 from phenix.engine.store.sqlite import open_reader, open_writer
+from phenix.engine.store.sqlite_reader import SqliteReader
+from phenix.engine.store.sqlite_retention import held_sessions, remove_sessions
 from tests.enrich.prints import CALENDAR
 from tests.enrich.test_batches import morning
 from tests.operate.stores import day, days, phenix
@@ -30,6 +38,7 @@ from tests.shadow.test_follower import (
     bundles_of,
     by_date,
     candidate_of,
+    desk,
     exact,
     expected,
     new_store,
@@ -203,3 +212,80 @@ def test_a_comparison_that_was_interrupted_goes_on(tmp_path: Path) -> None:
         assert kept in comparisons(reader)
         assert len(comparisons(reader)) == len(by_date(raws))
     assert version(other).version_id == other.version
+
+
+def two_days(folder: Path, prints: int = 300) -> Path:
+    """A store with two sessions, and a version to compare."""
+    store = days(folder, "2024-11-04", "2024-11-05", prints=prints, cancels=5)
+    with open_writer(store) as writer:
+        writer.put_rule_version(version(candidate_of("thresholds")))
+    return store
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        (0, "it has no row that can be compared"),
+        (1, "it was removed meanwhile, 100 of 300 rows were compared"),
+        (3, "it was removed meanwhile, 300 of 300 rows were compared"),
+    ],
+)
+def test_a_session_that_is_removed_meanwhile_is_not_kept_as_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], page: int, why: str
+) -> None:
+    store, other = two_days(tmp_path), candidate_of("thresholds").version
+    session_stored, session_count, pages = SqliteReader.session_stored, SqliteReader.session_count, [0]
+
+    def remove() -> None:
+        remove_sessions(store, choose_sessions(held_sessions(store), keep=1), lambda _: None)
+
+    def counted(reader: SqliteReader, *args: Any) -> int:
+        if page == pages[0] == 0:
+            remove()
+        return session_count(reader, *args)
+
+    def read(reader: SqliteReader, *args: Any) -> list[tuple[Any, ...]]:
+        found = session_stored(reader, *args)
+        pages[0] += 1
+        if page == pages[0]:
+            remove()
+        return found
+
+    monkeypatch.setattr(compared_afterwards, "_PAGE", 100)
+    monkeypatch.setattr(SqliteReader, "session_count", counted)
+    monkeypatch.setattr(SqliteReader, "session_stored", read)
+    assert main(["rules", "compare", other, "--store", f"sqlite:{store}", "--json"]) == 1
+    told = capsys.readouterr()
+    assert told.err == f"phenix: 2024-11-04 is not compared: {why}\n"
+    assert [one["sessionDate"] for one in json.loads(told.out)["sessions"]] == ["2024-11-05"]
+    with open_reader(store) as reader:
+        assert [(one.session_date, one.rows) for one in comparisons(reader)] == [(20241105, 300)]
+    assert {file.name[:10] for file in artifacts_of(store).iterdir()} == {"2024-11-05"}
+
+
+@contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """No file of this process and its children may grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_no_part_of_an_artifact(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store, other = two_days(tmp_path), candidate_of("thresholds").version
+    where, folder = ("--store", f"sqlite:{store}"), artifacts_of(store)
+    files = ran("compare", other, *where, code=1)["files"]
+    before = {file: Path(file).read_bytes() for file in files}
+    with open_reader(store) as reader:  # which holds the store's own files, so that none of them has to grow
+        kept = comparisons(reader)
+        with full_disk(5_000):
+            done = phenix("rules", "compare", other, *where, PYTHONDONTWRITEBYTECODE="1")
+            desk(store).keep(kept)
+    assert done.returncode == 2
+    assert done.stderr == f"phenix: {folder}: File too large: the comparison is stored, its files are not\n"
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said.endswith(f"File too large: '{folder}'")
+    assert {str(file): file.read_bytes() for file in folder.iterdir()} == before

@@ -14,7 +14,7 @@ from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.shadow.bands import REQUIRED, Bands, verdict
 from phenix.engine.shadow.report import artifacts_of, report, write_artifact
 from phenix.engine.shadow.sessions import Comparing, compare_session
-from phenix.engine.store.base import Reader
+from phenix.engine.store.base import Reader, StoreError
 from phenix.engine.store.schema import HELD_SESSIONS
 from phenix.engine.store.shadow import Candidate, Comparison, candidate, comparisons, latest_comparison
 from phenix.engine.store.sqlite_shadow import keep_comparisons, set_candidate
@@ -89,7 +89,7 @@ class Comparisons:
     def compare(self, version_id: str, sessions: int) -> Iterator[tuple[int, Comparing]]:
         """Compare the latest stored sessions, oldest first, with the active version; each is kept once it is whole.
 
-        A session that was compared to its end is left as it is.
+        A session that was compared to its end is left as it is; one that is removed meanwhile ends without ``found``.
         """
         with self._open_reader() as reader:
             active_id, bundles = _active(reader), self._bundles(reader)
@@ -134,7 +134,7 @@ class Comparisons:
         try:
             for file in self.artifacts(compared):
                 _logger.info("wrote %s", file)
-        except OSError as error:
+        except (OSError, StoreError) as error:
             _logger.warning("the artifacts of a comparison are not written: %s", error)
 
     def _report(self, reader: Reader, active: str, version_id: str, sessions: int | None) -> dict[str, Any]:

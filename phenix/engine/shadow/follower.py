@@ -182,11 +182,12 @@ class _Run:
         self._counting: dict[tuple[int, str], _Counting] = {}
         self._dirty: set[tuple[int, str]] = set()
         self._untold: dict[tuple[int, str], Comparison] = {}
-        reads = writer.reads
-        latest = reads.current_session() or 0
-        for kept in comparisons(reads, named.version_id):
-            if kept.session_date >= latest:
-                self._take_up(kept)
+        # Of the two sessions counted last: the process before may have ended just before it told of the earlier one.
+        kept = sorted(comparisons(writer.reads, named.version_id), key=lambda one: -one.upto_seq)
+        recent = list(dict.fromkeys(one.session_date for one in kept))[:2]
+        for one in kept:
+            if one.session_date in recent:
+                self._take_up(one)
         if self.bundle is not None:
             _logger.info("rule version %s is in shadow from seq %s on", named.version_id, self.position + 1)
 
@@ -299,6 +300,8 @@ class _Run:
             return None
         counting = _Counting(counts, kept.upto_seq, kept.missed, kept.origin, kept.begun_at)
         self._counting[kept.session_date, kept.active] = counting
+        # Nobody may have been told of it before the process ended; telling twice changes nothing.
+        self._untold[kept.session_date, kept.active] = kept
         return counting
 
     # -- what is stored
@@ -313,8 +316,8 @@ class _Run:
             )
             for (date, version), one in self._counting.items() if (date, version) in self._dirty
         ]  # fmt: skip
-        self._writer.put_comparisons(self.named, self.position, found)
-        self._untold |= {(one.session_date, one.active): one for one in found}
+        if self._writer.put_comparisons(self.named, self.position, found):
+            self._untold |= {(one.session_date, one.active): one for one in found}
         self._dirty.clear()
         self.unsaved, self.saved_at = 0, time.monotonic()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,15 +42,24 @@ def report(found: Verdict, compared: Sequence[Comparison], bands: Bands, now_utc
 
 
 def write_artifact(folder: Path, told: dict[str, Any]) -> list[Path]:
-    """Write the artifact of a report's only session as JSON and as a page; the files. Raises OSError."""
+    """Write the artifact of a report's only session as JSON and as a page; the files.
+
+    Raises OSError that names the folder, where what was written of a file does not stay.
+    """
     (session,) = told["sessions"]
-    folder.mkdir(parents=True, exist_ok=True)
     files = []
     for kind, data in (("json", orjson.dumps(told, option=orjson.OPT_INDENT_2)), ("html", render(told).encode())):
         file = folder / f"{session['sessionDate']}-{told['candidate']}.{kind}"
         partial = file.with_name(f".{file.name}.{os.getpid()}")
-        partial.write_bytes(data)
-        partial.replace(file)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(data)
+            partial.replace(file)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(folder)) from error  # a full disk names no file
+        finally:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
         files.append(file)
     return files
 

@@ -28,11 +28,12 @@ _SEQ, _VERSION = INDEX["seq"], INDEX["rule_version"]
 
 @dataclass(frozen=True, slots=True)
 class Comparing:
-    """How far a session is compared; ``found`` is there at the end."""
+    """How far a session is compared; at the end there is ``found``, or ``lost`` says in words why it is not."""
 
     done: int
     expected: int
     found: Comparison | None = None
+    lost: str = ""
 
 
 def compare_session(
@@ -66,11 +67,19 @@ def compare_session(
             comparator.add(counts, block, old, new, timed=True)
         missed += sum(row[-1] is None for row in page)
         yield Comparing(counts.rows + missed, expected)
+    done = counts.rows + missed
+    if not expected:
+        yield Comparing(done, expected, lost="it has no row that can be compared")
+        return
+    # A removal hides the whole session at once, also from an evaluation that reads what lies before a page of it.
+    if (done, reader.session_count(session_date, upto)) != (expected, expected):
+        yield Comparing(done, expected, lost=f"it was removed meanwhile, {done:,} of {expected:,} rows were compared")
+        return
     found = Comparison(
         session_date, active.version, candidate.version, after, counts.rows, missed, STORED, counts.to_json(), begun,
         clock(),
     )  # fmt: skip
-    yield Comparing(counts.rows + missed, expected, found)
+    yield Comparing(done, expected, found)
 
 
 def _scored(tags: Tagged, block: Block) -> Tagged:

@@ -365,8 +365,8 @@ class Writer(RuleWriter, Protocol):
         """Keep what the feed is like now, in place of what it was."""
         ...
 
-    def put_comparisons(self, candidate: Candidate, upto_seq: int, found: Sequence[Comparison]) -> None:
-        """Store what is compared up to a seq; nothing once another candidate was named, or this one anew."""
+    def put_comparisons(self, candidate: Candidate, upto_seq: int, found: Sequence[Comparison]) -> bool:
+        """Store what is compared up to a seq; false and nothing once another candidate was named, or this one anew."""
         ...
 
     def close(self) -> None:

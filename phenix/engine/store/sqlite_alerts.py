@@ -16,56 +16,9 @@ from typing import Any, Final
 import apsw
 
 from phenix.engine.store.alerts import AlertEvent, Delivery, Message, Revision, Sending, Target, Terms
-from phenix.engine.store.migrations import Connection
 from phenix.engine.store.sqlite_guard import guarded, transaction
 
-__all__ = ["AlertTables", "create_alert_indexes", "create_alert_tables", "receiver_of"]
-
-_TABLES: Final = (
-    # seq: rows up to it were evaluated, -1 before any; changes: counts what happened to revisions
-    """CREATE TABLE alert_state (
-        one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, changes INTEGER NOT NULL) STRICT""",
-    "INSERT INTO alert_state VALUES (1, -1, 0)",
-    """CREATE TABLE alert_revisions (
-        alert_id TEXT NOT NULL, revision INTEGER NOT NULL, since_seq INTEGER NOT NULL, until_seq INTEGER,
-        opened INTEGER NOT NULL, ended INTEGER, where_text TEXT NOT NULL, cooldown_ms INTEGER NOT NULL,
-        per TEXT NOT NULL CHECK (per IN ('contract', 'symbol')), quiet_from INTEGER, quiet_to INTEGER,
-        daily_cap INTEGER NOT NULL, severity TEXT NOT NULL, PRIMARY KEY (alert_id, revision)) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE alert_delivery (
-        alert_id TEXT PRIMARY KEY, cooldown_ms INTEGER, per TEXT, quiet_from INTEGER, quiet_to INTEGER,
-        daily_cap INTEGER, digest_ms INTEGER) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE alert_targets (
-        id TEXT PRIMARY KEY, alert_id TEXT NOT NULL, place INTEGER NOT NULL, kind TEXT NOT NULL, url TEXT NOT NULL,
-        secret TEXT NOT NULL) STRICT, WITHOUT ROWID""",
-    "CREATE INDEX alert_targets_alert ON alert_targets (alert_id, place)",
-    """CREATE TABLE alert_events (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        id TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('matched', 'retracted', 'test')),
-        alert_id TEXT NOT NULL, revision INTEGER NOT NULL, seq INTEGER NOT NULL, row_ts INTEGER NOT NULL,
-        row_id INTEGER NOT NULL, cool_key TEXT NOT NULL, session_date INTEGER NOT NULL, severity TEXT NOT NULL,
-        row_json TEXT NOT NULL, name TEXT NOT NULL, created_at INTEGER NOT NULL) STRICT""",
-    "CREATE UNIQUE INDEX alert_events_id ON alert_events (id, kind)",
-    "CREATE INDEX alert_events_alert ON alert_events (alert_id, number)",
-    "CREATE INDEX alert_events_row ON alert_events (row_ts, row_id)",
-    """CREATE TABLE alert_outbox (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        alert_id TEXT NOT NULL, target_id TEXT NOT NULL, digest INTEGER NOT NULL,
-        first_event INTEGER NOT NULL, last_event INTEGER NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'dead')), attempts INTEGER NOT NULL,
-        due_at INTEGER NOT NULL, claimed_until INTEGER NOT NULL, problem TEXT NOT NULL, target_kind TEXT NOT NULL,
-        created_at INTEGER NOT NULL, done_at INTEGER) STRICT""",
-    "CREATE UNIQUE INDEX alert_outbox_event ON alert_outbox (target_id, first_event)",
-    "CREATE INDEX alert_outbox_alert ON alert_outbox (alert_id, last_event)",
-    "CREATE INDEX alert_outbox_due ON alert_outbox (due_at) WHERE state = 'waiting'",
-    "CREATE INDEX alert_outbox_dead ON alert_outbox (alert_id) WHERE state = 'dead'",
-)  # fmt: skip
-
-_INDEXES: Final = (
-    "CREATE INDEX alert_events_created ON alert_events (created_at)",
-    "CREATE INDEX alert_events_tests ON alert_events (created_at) WHERE kind = 'test'",
-    "CREATE INDEX alert_outbox_waiting ON alert_outbox (alert_id, last_event) WHERE state = 'waiting'",
-    "CREATE INDEX alert_outbox_old ON alert_outbox (created_at) WHERE state != 'waiting'",
-)
+__all__ = ["AlertTables", "receiver_of"]
 
 _EVENT: Final = (
     "id, kind, alert_id, revision, seq, row_ts, row_id, cool_key, session_date, severity, row_json, number, name,"
@@ -83,34 +36,21 @@ _RAISE: Final = (
     " coalesce((SELECT name FROM saved_queries WHERE id = ?3), ?3), ?) ON CONFLICT (id, kind) DO NOTHING"
     " RETURNING number"
 )
-# A digest takes in what comes until it is due, unless it is being sent.
+# A digest takes in what comes until it is due, unless it is being sent or was: it is the same under its id.
 _EXTEND: Final = (
     "UPDATE alert_outbox SET last_event = ? WHERE target_id = ? AND state = 'waiting' AND digest = 1"
-    " AND attempts = 0 AND claimed_until = 0 AND due_at > ?"
+    " AND attempts = 0 AND claimed_until = 0 AND problem = '' AND due_at > ?"
 )
 _SEND: Final = (
     "INSERT INTO alert_outbox (alert_id, target_id, digest, first_event, last_event, state, attempts, due_at,"
     " claimed_until, problem, target_kind, created_at) VALUES (?1, ?2, ?3, ?4, ?4, 'waiting', 0, ?5, 0, '', ?6, ?7)"
 )
 _TARGETS: Final = "SELECT id, kind, url FROM alert_targets"
-_LOOKED_AT: Final = 64
-"""Entries looked at for those whose receivers have room."""
+_LOOKED_AT: Final = 64  # entries looked at for those whose receivers have room
 _TEST_MS: Final = 3_600_000
 """How long a test goes before what else waits."""
 _SHOWN_OF_DIGEST: Final = 20
 """Events of a digest that are written out."""
-
-
-def create_alert_tables(connection: Connection) -> None:
-    """A step of the file's schema."""
-    for statement in _TABLES:
-        connection.execute(statement)
-
-
-def create_alert_indexes(connection: Connection) -> None:
-    """A step of the file's schema: what is asked again and again is not looked for in all that was ever sent."""
-    for statement in _INDEXES:
-        connection.execute(statement)
 
 
 def receiver_of(kind: str, url: str) -> str:

@@ -14,7 +14,7 @@ import apsw
 from phenix.engine.store.schema import ENRICHED_TABLE
 from phenix.engine.store.sqlite_file import open_beside
 from phenix.engine.store.sqlite_guard import guarded, transaction
-from phenix.engine.store.versions import Activation, RuleVersion, Why
+from phenix.engine.store.versions import Activation, BitTakenError, RuleVersion, Why, bits_in
 
 __all__ = ["SELECT_ACTIVATIONS", "SqliteLedger", "activate", "activation_of", "ask", "keep", "refuse"]
 
@@ -33,17 +33,37 @@ def activation_of(row: Sequence[Any]) -> Activation:
 
 
 def keep(connection: apsw.Connection, version: RuleVersion) -> bool:
-    """Keep a rule version; False when it was there. ValueError when its id is another configuration's."""
+    """Keep a rule version; False when it was there.
+
+    Raises BitTakenError, and ValueError when its id is another configuration's.
+    """
     sql = "SELECT checksum FROM filter_rule_versions WHERE version_id = ?"
     stored = connection.execute(sql, (version.version_id,)).get
     if stored not in (None, version.checksum):
         raise ValueError(f"rule version {version.version_id} is already stored with another checksum")
     if stored is None:
+        _check_bits(connection, version)  # here, where nobody stores another between the look and the insert
         connection.execute(
             "INSERT INTO filter_rule_versions VALUES (?, ?, ?, 0, ?, NULL, NULL)",
             (version.version_id, version.config_json, version.checksum, version.created_at),
         )
     return stored is None
+
+
+def _check_bits(connection: apsw.Connection, version: RuleVersion) -> None:
+    """Rows hold bits, whatever version set them: a bit is one chip's in all versions, and a chip has one.
+
+    What is stored against that already is left: a store of an older Phenix must take new versions all the same.
+    """
+    stored = {
+        pair: version_id
+        for version_id, config in connection.execute("SELECT version_id, config_json FROM filter_rule_versions")
+        for pair in bits_in(config).items()
+    }
+    for chip, bit in bits_in(version.config_json).items() - stored.keys():
+        for (other, taken), version_id in stored.items():
+            if (other == chip) is not (taken == bit):
+                raise BitTakenError(f"bit {bit} is for the chip `{chip}`, but {taken} for `{other}` in {version_id}")
 
 
 def ask(connection: apsw.Connection, asked: Activation) -> Activation:

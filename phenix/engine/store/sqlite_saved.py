@@ -15,10 +15,11 @@ from typing import Any, Final
 
 import apsw
 
+from phenix.engine.store.alert_schema import create_alert_indexes, create_alert_tables
 from phenix.engine.store.base import Problem, StoreError
 from phenix.engine.store.migrations import Connection, Migration, migrate
 from phenix.engine.store.saved import Entry, Kind
-from phenix.engine.store.sqlite_alerts import AlertTables, create_alert_indexes, create_alert_tables
+from phenix.engine.store.sqlite_alerts import AlertTables
 from phenix.engine.store.sqlite_file import prepare, set_pragma
 from phenix.engine.store.sqlite_guard import guarded, transaction
 

@@ -145,18 +145,20 @@ class SqliteWriter:
         with guarded(self._path), transaction(self._connection):
             self._connection.execute(_PUT_FEED, astuple(feed))
 
-    def put_comparisons(self, candidate: Candidate, upto_seq: int, found: Sequence[Comparison]) -> None:
-        """Store what is compared up to a seq; nothing once another candidate was named, or this one anew."""
+    def put_comparisons(self, candidate: Candidate, upto_seq: int, found: Sequence[Comparison]) -> bool:
+        """Store what is compared up to a seq; false and nothing once another candidate was named, or this one anew."""
         sql = "UPDATE shadow_candidate SET counted_seq = ? WHERE version_id = ? AND since_utc = ?"
         with guarded(self._path), transaction(self._connection):
             self._connection.execute(sql, (upto_seq, candidate.version_id, candidate.since_utc))
-            if self._connection.changes():
+            still = bool(self._connection.changes())
+            if still:
                 self._connection.executemany(PUT_COMPARISON, map(astuple, found))
+        return still
 
     def put_rule_version(self, version: RuleVersion, *, activate: bool = False, now_utc: int = 0) -> None:
         """Keep a rule version; with ``activate`` it becomes the active one from the next enriched row on.
 
-        Raises ValueError when another configuration is stored under the same id.
+        Raises BitTakenError, and ValueError when another configuration is stored under the same id.
         """
         connection = self._connection
         with guarded(self._path), transaction(connection):

@@ -16,6 +16,16 @@ from phenix.ingest.terminal.client_errors import (
     UnreadableError,
     UpstreamDownError,
 )
+from phenix.ingest.terminal.client_events import (
+    Batch,
+    Connected,
+    Disconnected,
+    Event,
+    Overflow,
+    Settled,
+    Silence,
+    Subscription,
+)
 from phenix.ingest.terminal.client_rest import (
     CalendarDay,
     EndOfDay,
@@ -24,17 +34,7 @@ from phenix.ingest.terminal.client_rest import (
     StockQuote,
     Terminal,
 )
-from phenix.ingest.terminal.client_stream import (
-    Batch,
-    Connected,
-    Disconnected,
-    Event,
-    Overflow,
-    Settled,
-    Silence,
-    Stream,
-    Subscription,
-)
+from phenix.ingest.terminal.client_stream import Stream
 
 __all__ = [
     "Batch",

@@ -9,19 +9,31 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
+from queue import SimpleQueue
+from typing import Any, Final, ParamSpec, TypeVar
 
-__all__ = ["Allowed", "RefusedError", "check", "is_public", "parse_allowed", "resolve"]
+__all__ = [
+    "Allowed", "RefusedError", "Threads", "check", "is_literal", "is_name", "is_public", "parse_allowed", "resolve",
+]  # fmt: skip
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 _UNICAST: Final = IPv6Network("2000::/3")
 """All of IPv6 that is routed; what is left out of it carries an IPv4 address inside, or is for documents and tests."""
 _NOT_ROUTED: Final = tuple(
     IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 )  # fmt: skip
+_NOT_FOR_ALL: Final = tuple(IPv4Network(text) for text in ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24"))
+"""Public by their range or to some Pythons, but a cloud's own (Azure's, and metadata at 192.0.0.192) or relays."""
 _NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")
+_NUMBER_LAST: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)")
 
 
 class RefusedError(Exception):
@@ -47,18 +59,33 @@ def parse_allowed(text: str) -> Allowed:
         try:
             networks.append(ip_network(part))
         except ValueError:
-            if not _NAME.fullmatch(part) or re.fullmatch(r"[0-9.]+", part):
+            if not is_name(part):
                 raise ValueError("hosts and networks separated by commas, such as hooks.internal,10.1.0.0/16") from None
             hosts.add(part)
     return Allowed(frozenset(hosts), tuple(networks))
+
+
+def is_literal(host: str) -> bool:
+    """Whether a host is an address in full."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_name(host: str) -> bool:
+    """Whether a host in lower case is a name: one whose last label is a number is read as an address by many."""
+    name = host.removesuffix(".")
+    return bool(_NAME.fullmatch(name)) and not _NUMBER_LAST.fullmatch(name)
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether an address is one of the public internet, and carries no other inside."""
     if isinstance(address, IPv6Address):
         return address in _UNICAST and not any(address in network for network in _NOT_ROUTED)
-    relay = address in ip_network("192.88.99.0/24")
-    return address.is_global and not (address.is_multicast or address.is_reserved or relay)
+    special = any(address in network for network in _NOT_FOR_ALL)
+    return address.is_global and not (address.is_multicast or address.is_reserved or special)
 
 
 def check(host: str, addresses: Iterable[str], allowed: Allowed) -> list[str]:
@@ -79,9 +106,58 @@ def check(host: str, addresses: Iterable[str], allowed: Allowed) -> list[str]:
 
 
 async def resolve(host: str, port: int, allowed: Allowed) -> list[str]:
-    """The addresses of a host that may be connected to. Raises RefusedError, and OSError for an unknown host."""
+    """The addresses of a host that may be connected to. Raises RefusedError, and OSError for an unknown host.
+
+    Who asks for what is being looked up waits for the same answer, so that a name that hangs holds one thread only.
+    """
+    look_up = _under_way.get((host, port))
+    if look_up is None:
+        look_up = _under_way[host, port] = _LOOK_UPS.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        look_up.add_done_callback(lambda _: _under_way.pop((host, port)))
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.wrap_future(look_up)
     except UnicodeError:
         raise RefusedError("its name is none that can be looked up") from None
     return check(host, [str(info[4][0]) for info in found], allowed)
+
+
+class Threads(Executor):
+    """Up to ``most`` threads for work that may hang: the process ends all the same.
+
+    The interpreter waits for the threads of a ThreadPoolExecutor before it ends, and asyncio for those of its own.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most = most
+        self._name = name
+        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._started = 0
+        self._starting = threading.Lock()
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        """Have a function called once; whoever stops waiting for it stops it for nobody else."""
+        future: Future[_T] = Future()
+        future.set_running_or_notify_cancel()
+        self._work.put(partial(_settle, future, partial(fn, *args, **kwargs)))
+        with self._starting:
+            if self._started < self._most:
+                self._started += 1
+                threading.Thread(target=self._run, name=f"{self._name}-{self._started}", daemon=True).start()
+        return future
+
+    def _run(self) -> None:
+        while True:
+            self._work.get()()
+
+
+def _settle(future: Future[_T], work: Callable[[], _T]) -> None:
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001 - it is raised where the work is waited for
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+_LOOK_UPS: Final = Threads(8, "phenix-names")
+_under_way: Final[dict[tuple[str, int], Future[list[Any]]]] = {}

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import errno
 import hashlib
 import hmac
-import re
+import os
 import secrets
 import ssl
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from phenix.server.alerts.addresses import Allowed, RefusedError, check, resolve
+from phenix.server.alerts.addresses import Allowed, RefusedError, check, is_literal, is_name, resolve
 from phenix.server.alerts.sent import Outcome
 
 __all__ = ["Webhooks", "check_secret", "check_url", "new_secret", "sign"]
@@ -32,7 +33,6 @@ _ANSWER_BYTES: Final = 16_384
 """What is read of an answer, so that its connection can be used again."""
 _LONGEST_URL: Final = 2_000
 _LONGEST_RETRY_S: Final = 3_600
-_LITERAL: Final = re.compile(r"[0-9a-f:.]*", re.IGNORECASE)
 
 
 def new_secret() -> str:
@@ -65,7 +65,7 @@ def check_url(url: str, allowed: Allowed) -> str:
         return f"a URL has up to {_LONGEST_URL:,} printable ASCII characters and no spaces"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return "the URL cannot be read"
     if parts.scheme.lower() not in ("https", "http") or not host:
@@ -74,11 +74,17 @@ def check_url(url: str, allowed: Allowed) -> str:
         return "a URL with a name or password in it is not sent to: the signature says who sends"
     if parts.fragment:
         return "a URL to send to has no `#`"
-    local = host.lower().rstrip(".")
-    literal = [host] if _LITERAL.fullmatch(host) and (":" in host or host.count(".") == 3) else []
-    literal += ["127.0.0.1"] if local == "localhost" or local.endswith(".localhost") else []
+    if port == 0:
+        return "nothing listens at port 0: leave the port out, or write the receiver's"
+    literal = is_literal(host)
+    if not literal and not is_name(host):
+        return (
+            "the host is neither a name nor an address: write a name such as `hooks.example.com`, whose last part is "
+            "no number, or all of an address, such as `1.1.1.1` or `[2606:4700::1111]`"
+        )
+    local = f".{host.removesuffix('.')}".endswith(".localhost")
     try:
-        check(host, literal or ["1.1.1.1"], allowed)
+        check(host, [host if literal else "127.0.0.1" if local else "1.1.1.1"], allowed)
     except RefusedError as refused:
         return f"nothing can be sent to this host: {refused}"
     return ""
@@ -97,7 +103,8 @@ class Webhooks:
         )
 
     async def send(self, url: str, secret: str, id_: str, body: bytes, now_s: int) -> Outcome:
-        """Send a message once; ``id_`` is the same each time it is sent."""
+        """Send a message once; ``id_`` is the same each time it is sent. What counts of an answer is its head."""
+        outcome: Outcome | None = None
         headers = [
             ("content-type", "application/json"),
             ("user-agent", "phenix-alerts"),
@@ -116,12 +123,12 @@ class Webhooks:
                         if read > _ANSWER_BYTES:
                             break
                 return outcome
-        except RefusedError as refused:
-            return Outcome(f"not sent: {refused}", again=False)
+        except RefusedError as refused:  # what a name leads to may be something else the next time
+            return Outcome(f"not sent: {refused}", again=not is_literal(urlsplit(url).hostname or ""), answered=False)
         except TimeoutError:
-            return Outcome(f"no answer within {self._timeout_s:g} s")
+            return outcome or Outcome(f"no answer within {self._timeout_s:g} s", answered=False)
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
-            return Outcome(_why(error))
+            return outcome or Outcome(_why(error), answered=False)
         except (ValueError, httpcore.UnsupportedProtocol):  # what the library cannot make a request of
             return Outcome("not sent: the URL cannot be used", again=False)
 
@@ -152,8 +159,9 @@ def _why(error: BaseException) -> str:
             return f"its certificate is not trusted: {seen.verify_message}"
         if isinstance(seen, ssl.SSLError):
             return "TLS failed"
-        if isinstance(seen, OSError) and seen.strerror:
-            return f"the connection failed: {seen.strerror}"
+        if isinstance(seen, OSError) and seen.strerror:  # asyncio writes the address into its own words
+            said = os.strerror(seen.errno) if seen.errno and seen.errno in errno.errorcode else seen.strerror
+            return f"the connection failed: {said}"
         seen = seen.__cause__ or seen.__context__
     kind = "took too long" if isinstance(error, httpcore.TimeoutException) else "broke"
     return f"the connection {kind}"
