@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["back_up", "choose_sessions", "compact", "open_reader", "open_writer", "remove_sessions", "restore"]
 
 
-def open_writer(store: str) -> Writer:
-    """The one writer of the store at a URL; raises StoreError."""
+def open_writer(store: str, *, wait_s: float = 0.0) -> Writer:
+    """The one writer of the store at a URL, once another has ended within ``wait_s``; raises StoreError."""
     from phenix.engine.store import sqlite
     from phenix.engine.store.base import sqlite_path
 
-    return sqlite.open_writer(sqlite_path(store))
+    return sqlite.open_writer(sqlite_path(store), wait_s=wait_s)
 
 
 def open_reader(store: str) -> Reader:

@@ -25,6 +25,8 @@ __all__ = ["add"]
 
 T = TypeVar("T")
 
+_WAIT_S: Final = 2.0
+"""Who stores rules while no ingest runs is the writer for a moment."""
 _APART_BYTES: Final = 4 * 2**20
 """From this size on files are read in a process of their own; below it would only take longer to start."""
 
@@ -151,7 +153,7 @@ def run_ingest(args: argparse.Namespace) -> int:
 
     try:
         load_universe(args.settings.ingest_symbols, args.settings.universe)
-        with sending("phenix-ingest", os.environ) as spans, app.open_writer(_store(args)) as writer:
+        with sending("phenix-ingest", os.environ) as spans, app.open_writer(_store(args), wait_s=_WAIT_S) as writer:
             recorder = _recorder(args, writer, spans)
             _spare_rows()
             args.logs.about = lambda: {"rule_version": recorder.rule_version, "watermark": recorder.watermark}

@@ -125,6 +125,11 @@ class FlowService:
         """The rules of the last answer, or those a moment ago."""
         return self._rulebook.active.rules
 
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What streams are told: why answers lag behind the tape, a moment ago."""
+        return self._degraded
+
     async def open(self) -> None:
         """Begin to answer from the store alone, and write nothing. Raises StoreError."""
         self.log.start(await self._readers.run(lambda reader: reader.watermark()))

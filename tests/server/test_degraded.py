@@ -120,6 +120,8 @@ def test_every_door_agrees_at_29_and_31_seconds_and_it_returns(tmp_path: Path) -
                 if degraded is not before:
                     async with asyncio.timeout(60):
                         assert await told.get() == ((LAG,) if degraded else ())
+                polled = await one.get("/api/flow/stream", transport="json", watermark=5)
+                assert (polled["degraded"], polled["degradedReason"]) == (degraded, [LAG] if degraded else [])
                 page = await one.get("/api/flow")
                 assert len(page["data"]) == (8 if degraded else 5)
                 assert page["meta"]["asOfSeq"] == page["meta"]["watermark"] == 5

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
@@ -153,8 +154,11 @@ def test_a_second_writer_is_refused_until_the_first_dies(tmp_path: Path) -> None
             open_writer(path)
         assert error.value.problem is Problem.LOCKED
         open_reader(path).close()
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(open_writer, path, wait_s=60)
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            waiting.result().close()
     with open_writer(path) as writer:
         assert len(writer.append(Batch([raw_row(1)])).rows) == 1
 

@@ -34,15 +34,15 @@ _WAL_PAGES: Final = 8_192
 _WAL_KEEP_BYTES: Final = 128 * 2**20
 
 
-def open_writer(path: Path, *, busy_ms: int = BUSY_MS) -> SqliteWriter:
+def open_writer(path: Path, *, busy_ms: int = BUSY_MS, wait_s: float = 0.0) -> SqliteWriter:
     """Open the store for its one writer, creating or migrating it as needed.
 
-    ``busy_ms`` is how long to wait for another program to let go of the file.
+    ``busy_ms`` is how long to wait for another program to let go of the file, ``wait_s`` for another writer to end.
 
     Raises StoreError: another writer has it, the path or disk does not allow it, the file is not ours, is damaged
     or was written by a newer Phenix.
     """
-    lock = lock_writer(path)
+    lock = lock_writer(path, wait_s)
     connection: apsw.Connection | None = None
     try:
         with guarded(path):

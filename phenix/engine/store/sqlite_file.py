@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,7 @@ APPLICATION_ID: Final = 0x50484E58
 """``PHNX``: tells a store from any other SQLite file."""
 BUSY_MS: Final = 5_000
 """How long to wait for another program to let go of the file."""
+_LOOK_S: Final = 0.05
 _CACHE_KIB: Final = 65_536
 
 
@@ -136,8 +138,11 @@ def _refuse_directory(path: Path) -> None:
         raise StoreError(Problem.ADDRESS, f"the store {path} is a directory: name a file in it")
 
 
-def lock_writer(path: Path) -> int:
-    """Take the writer's lock; the descriptor holds it, and the system frees it if the process dies."""
+def lock_writer(path: Path, wait_s: float = 0.0) -> int:
+    """Take the writer's lock; the descriptor holds it, and the system frees it if the process dies.
+
+    ``wait_s`` is how long to wait for another writer to end.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _refuse_directory(path)
@@ -148,8 +153,16 @@ def lock_writer(path: Path) -> int:
             Problem.READ_ONLY,
             f"the store {path} cannot be written ({error.strerror}): check the path and its permissions",
         ) from error
+    until = time.monotonic() + wait_s
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(_LOOK_S)
     except OSError as error:
         owner = os.read(descriptor, 20).decode("ascii", "replace").strip()
         os.close(descriptor)

@@ -300,8 +300,13 @@ def _settings(file: SavedFile, entry: Entry) -> dict[str, Any]:
 
 def _told(file: SavedFile, id_: str, events: Sequence[AlertEvent]) -> tuple[Told, ...]:
     numbers = [event.number for event in events] or [0]
-    sendings = file.alerts.sendings(id_, min(numbers), max(numbers))
-    return tuple(Told(event, tuple(one for one in sendings if one.covers(event))) for event in events)
+    of_one: dict[int, list[Sending]] = {number: [] for number in numbers}
+    digests: list[Sending] = []
+    for one in file.alerts.sendings(id_, min(numbers), max(numbers)):
+        (digests if one.digest else of_one.setdefault(one.first, [])).append(one)
+    return tuple(
+        Told(event, (*of_one[event.number], *(one for one in digests if one.covers(event)))) for event in events
+    )
 
 
 def _secrets_in(value: object) -> set[str]:

@@ -222,7 +222,9 @@ class _Gateway:
             return _refused(content)
         events = [orjson.Fragment(data) for _, _, data in payloads(content, asked)]
         watermark = content.batch.upto if isinstance(content, Events) else content.seq
-        return _json({"sequence": watermark, "watermark": watermark, "events": events})
+        reasons = self._service.degraded
+        state = {"degraded": bool(reasons), "degradedReason": reasons}
+        return _json({"sequence": watermark, "watermark": watermark, **state, "events": events})
 
     async def health(self, _request: Request) -> Response:
         return _json({"status": "ok"})

@@ -272,7 +272,10 @@ _SHAPES: Final[dict[str, Schema]] = {
         addedByShadow=list_of(_TEXT), removedByShadow=list_of(_TEXT),
         truncated=_object(addedByShadow=_FLAG, removedByShadow=_FLAG),
     ),
-    "Events": _object(sequence=_INTEGER, watermark=_INTEGER, events=list_of(ref("Event"))),
+    "Events": _object(
+        sequence=_INTEGER, watermark=_INTEGER, degraded=_FLAG, degradedReason=list_of(_TEXT),
+        events=list_of(ref("Event")),
+    ),
     "Event": {
         "type": "object",
         "description": "What a stream sends; `eventType` says which members it has.",
