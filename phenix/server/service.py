@@ -111,7 +111,8 @@ class FlowService:
         self._replays = replays
         self._followers = followers
         self._live = live
-        self._degraded: tuple[str, ...] = ()
+        self.degraded: tuple[str, ...] = ()
+        """What streams are told: why answers lag behind the tape, a moment ago."""
         self._following: list[asyncio.Task[None]] = []
         self._whys = Whys()
         self._rulebook = Rulebook(packaged, rollout)
@@ -124,11 +125,6 @@ class FlowService:
     def rules(self) -> Rules:
         """The rules of the last answer, or those a moment ago."""
         return self._rulebook.active.rules
-
-    @property
-    def degraded(self) -> tuple[str, ...]:
-        """What streams are told: why answers lag behind the tape, a moment ago."""
-        return self._degraded
 
     async def open(self) -> None:
         """Begin to answer from the store alone, and write nothing. Raises StoreError."""
@@ -172,7 +168,9 @@ class FlowService:
                     self.log.wake()
                 if time.monotonic() >= due:
                     due = time.monotonic() + _STATUS_S
-                    self._tell((await self._followers.run(self._status)).degraded)
+                    before, self.degraded = self.degraded, (await self._followers.run(self._status)).degraded
+                    if self.degraded != before:
+                        self.log.wake()
                 failure = ""
             except StoreError as error:
                 if failure != error.message:
@@ -191,11 +189,6 @@ class FlowService:
                 await asyncio.sleep(_STATUS_S)
             # As long a rest as the step took: half a processor at most.
             await asyncio.sleep(time.monotonic() - begun if more else _LEVEL_S)
-
-    def _tell(self, degraded: tuple[str, ...]) -> None:
-        if degraded != self._degraded:
-            self._degraded = degraded
-            self.log.wake()
 
     async def current_rules(self) -> Rules:
         """The rules that are active now. Raises StoreError."""
@@ -323,7 +316,7 @@ class FlowService:
             begun,
             lambda version: replays.run(lambda reader: self._under(reader, asked.request, version)),
             lambda: replays.run(lambda reader: reader.removed_upto()),
-            lambda: self._degraded,
+            lambda: self.degraded,
             lambda: self._rulebook.active,
             self._progress_s,
         )
