@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Literal
@@ -80,6 +81,12 @@ class Target:
     kind: str
     url: str
     secret: str = ""
+
+    @property
+    def receiver(self) -> str:
+        """Whom it is sent to: targets on the same host and port, or of the same service, have one receiver."""
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{re.split('[/?]', rest)[0]}".lower() if self.kind == "webhook" else scheme.lower()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ are stored in one transaction or not at all.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ import apsw
 from phenix.engine.store.alerts import AlertEvent, Delivery, Message, Revision, Sending, Target, Terms
 from phenix.engine.store.sqlite_guard import guarded, transaction
 
-__all__ = ["AlertTables", "receiver_of"]
+__all__ = ["AlertTables"]
 
 _EVENT: Final = (
     "id, kind, alert_id, revision, seq, row_ts, row_id, cool_key, session_date, severity, row_json, number, name,"
@@ -45,18 +44,11 @@ _SEND: Final = (
     "INSERT INTO alert_outbox (alert_id, target_id, digest, first_event, last_event, state, attempts, due_at,"
     " claimed_until, problem, target_kind, created_at) VALUES (?1, ?2, ?3, ?4, ?4, 'waiting', 0, ?5, 0, '', ?6, ?7)"
 )
-_TARGETS: Final = "SELECT id, kind, url FROM alert_targets"
 _LOOKED_AT: Final = 64  # entries looked at for those whose receivers have room
 _TEST_MS: Final = 3_600_000
 """How long a test goes before what else waits."""
 _SHOWN_OF_DIGEST: Final = 20
 """Events of a digest that are written out."""
-
-
-def receiver_of(kind: str, url: str) -> str:
-    """Whom a target is sent to: targets of the same server, or the same service, have one receiver."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{re.split('[/?]', rest)[0]}".lower() if kind == "webhook" else scheme.lower()
 
 
 class AlertTables:
@@ -243,7 +235,7 @@ class AlertTables:
     def claim(self, now: int, until: int, room: Callable[[str, str, bool], int], limit: int) -> list[Message]:
         """Take what is due for sending, tests first; nobody else is given it before ``until``.
 
-        ``room`` is how many more messages may go now, by receiver (:func:`receiver_of`), target and whether they are
+        ``room`` is how many more messages may go now, by receiver (of :class:`Target`), target and whether they are
         tests.
         """
         entry = (
@@ -262,7 +254,7 @@ class AlertTables:
         claimed: list[Message] = []
         taken: Counter[str] = Counter()
         with guarded(self._path), transaction(self._connection):
-            receivers = {id_: receiver_of(kind, url) for id_, kind, url in self._all(_TARGETS)}
+            receivers = {one.id: one.receiver for one in self._targets()}
             full = [id_ for id_, receiver in receivers.items() if room(receiver, id_, False) <= 0]
             found = [(row, True) for row in self._all(tests, (now, now - _TEST_MS))]
             found += [(row, False) for row in self._all(others, (now, json.dumps(full)))]
@@ -283,6 +275,9 @@ class AlertTables:
                     counts.get("matched", 0), counts.get("retracted", 0),
                 ))  # fmt: skip
         return claimed
+
+    def _targets(self) -> list[Target]:
+        return [Target(*row) for row in self._all("SELECT id, kind, url FROM alert_targets")]
 
     def _events_of(self, alert_id: str, first: int, last: int) -> tuple[AlertEvent, ...]:
         sql = (
@@ -314,8 +309,8 @@ class AlertTables:
     def send_again(self, alert_id: str, now: int) -> int:
         """Put what could not be delivered of an alert into the outbox again: how many entries."""
         sql = (
-            "UPDATE alert_outbox SET state = 'waiting', done_at = NULL, due_at = ?, attempts = 0, claimed_until = 0"
-            " WHERE alert_id = ? AND state = 'dead'"
+            "UPDATE alert_outbox SET state = 'waiting', done_at = NULL, created_at = ?1, due_at = ?1, attempts = 0,"
+            " claimed_until = 0 WHERE alert_id = ?2 AND state = 'dead'"
         )
         return self._run(sql, (now, alert_id))
 
@@ -364,11 +359,14 @@ class AlertTables:
         return {"waiting": waiting, "dead": dead}, oldest
 
     def put_aside(self, created_before: int, held: Collection[str], problem: str, now: int) -> int:
-        """Send no more by itself what has waited since before a time for one of some targets or receivers: how many."""
-        ids = [id_ for id_, kind, url in self._all(_TARGETS) if id_ in held or receiver_of(kind, url) in held]
+        """Send no more by itself what waits since before a time for one of some targets or receivers; how many, digests
+        left out.
+        """
+        ids = [one.id for one in self._targets() if one.id in held or one.receiver in held]
         sql = (
-            "UPDATE alert_outbox SET state = 'dead', done_at = ?1, problem = ?2 WHERE state = 'waiting' AND created_at"
-            " < ?3 AND due_at <= ?1 AND claimed_until <= ?1 AND target_id IN (SELECT value FROM json_each(?4))"
+            "UPDATE alert_outbox SET state = 'dead', done_at = ?1, problem = ?2 WHERE state = 'waiting' AND digest = 0"
+            " AND created_at < ?3 AND due_at <= ?1 AND claimed_until <= ?1"
+            " AND target_id IN (SELECT value FROM json_each(?4))"
         )
         return self._run(sql, (now, problem, created_before, json.dumps(ids)))
 

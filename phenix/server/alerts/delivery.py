@@ -18,7 +18,6 @@ from typing import Final
 from phenix.engine.durations import Durations
 from phenix.engine.store.alerts import Message
 from phenix.engine.store.base import Problem, StoreError
-from phenix.engine.store.sqlite_alerts import receiver_of
 from phenix.engine.store.sqlite_saved import SavedFile
 from phenix.server.alerts.message import message_body, message_id, message_text
 from phenix.server.alerts.notify import notify
@@ -28,8 +27,8 @@ from phenix.server.readers import Readers
 
 __all__ = ["Deliveries", "Retries"]
 
-_AT_ONCE: Final = 16
-_OF_A_RECEIVER: Final = 8
+_AT_ONCE: Final = 24
+_OF_A_RECEIVER: Final = 16
 """Messages under way to one receiver, whatever alerts they are of: a slow one holds up no other."""
 _SPARE: Final = 8
 """Of all that may be under way these are for receivers with nothing under way."""
@@ -149,11 +148,11 @@ class Deliveries:
             due = file.alerts.next_due()
             if due is None or due > now:  # what is claimed is written down, so it is looked at first
                 return [], due
-            return file.alerts.claim(now, until, room, free), due
+            return file.alerts.claim(now, until, room, free - _SPARE if free > _SPARE else free), due
 
         claimed, due = await self._files.run(take)
         for message in claimed:
-            self._busy[_receiver(message)] += 1
+            self._busy[message.target.receiver] += 1
             task = asyncio.create_task(self._deliver(message))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
@@ -191,7 +190,7 @@ class Deliveries:
         except StoreError as error:
             _logger.warning("what came of a message cannot be stored, it is sent again: %s", error.message)
         finally:
-            receiver = _receiver(message)
+            receiver = message.target.receiver
             self._busy[receiver] -= 1
             if not self._busy[receiver]:
                 del self._busy[receiver]
@@ -233,7 +232,7 @@ class Deliveries:
 
         Messages that were under way together and fail together are one failure.
         """
-        target, receiver = message.target.id, _receiver(message)
+        target, receiver = message.target.id, message.target.receiver
         if outcome.answered:
             self._held.pop(receiver, None)
             del self._unanswered[receiver]
@@ -250,7 +249,3 @@ class Deliveries:
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
-
-
-def _receiver(message: Message) -> str:
-    return receiver_of(message.target.kind, message.target.url)

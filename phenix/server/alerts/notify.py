@@ -32,7 +32,7 @@ _MISSING: Final = "Apprise is not installed here: `pip install 'phenix[alerts]'`
 _OLD: Final = "Apprise here is older than 2.0: `pip install -U apprise`, or use a webhook"
 _UNREADABLE: Final = "Apprise cannot read the rest of the URL"
 _WRONG_OPTIONS: Final = f"options of the URL are {', '.join(sorted(_OPTIONS))}, no others"
-_THREADS: Final = Threads(16, "phenix-apprise")
+_THREADS: Final = Threads(24, "phenix-apprise")
 """As many as messages are sent at once; queries and the like need asyncio's own."""
 
 
