@@ -27,7 +27,8 @@ class Sent:
 
 @dataclass
 class Receiver:
-    """Answers ``status`` with ``headers``, while ``answers`` is set; enter it to listen.
+    """Answers ``status`` with ``headers``, while ``answers`` is set (only paths ``late`` wait for it, where any are
+    named); enter it to listen.
 
     With ``tls`` it is a proxy, too: to who connects through it, it is the host they ask for.
     """
@@ -38,6 +39,7 @@ class Receiver:
     hosts: list[str] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     answers: threading.Event = field(default_factory=threading.Event)
+    late: set[str] = field(default_factory=set)
 
     def __enter__(self) -> Self:
         came = self._came = threading.Condition()
@@ -51,7 +53,8 @@ class Receiver:
                     receiver.sent.append(Sent(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
                     status, headers = receiver.status, receiver.headers
                     came.notify_all()
-                receiver.answers.wait(PATIENCE_S)
+                if not receiver.late or self.path in receiver.late:
+                    receiver.answers.wait(PATIENCE_S)
                 self.send_response(status)
                 for name, value in {**headers, "content-length": "0"}.items():
                     self.send_header(name, value)

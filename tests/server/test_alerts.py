@@ -212,6 +212,23 @@ def test_a_receiver_that_answers_late_holds_up_no_other(store: Store, start: Sta
         assert len(late.sent) == 16
 
 
+def test_a_target_that_was_refused_is_tried_again_whatever_else_its_receiver_is_sent(
+    store: Store, start: Start, receiver: Receiver
+) -> None:
+    store.add(1)
+    server = start(store, PHENIX_ALERT_TIMEOUT_MS="60000", PHENIX_ALERT_RETRY_BASE_MS="1000")
+    refused = alert(server, targets=[hook(receiver, "/refused")])
+    receiver.status, receiver.late = 500, {"/late"}
+    store.add(1)
+    receiver.until(1)
+    receiver.status = 200
+    receiver.answers.clear()
+    alert(server, targets=[hook(receiver, "/late")])
+    store.add(3)
+    assert [one["deliveries"][0]["state"] for one in events(server, refused, 4)] == ["delivered"] * 4
+    assert sum(sent.path == "/late" for sent in receiver.sent) == 3
+
+
 def test_a_receiver_that_is_not_there_is_not_tried_with_everything_and_a_test_is(
     store: Store, start: Start, receiver: Receiver
 ) -> None:

@@ -137,10 +137,11 @@ class Deliveries:
         def room(receiver: str, target: str, is_test: bool) -> int:
             if is_test:
                 return 1
-            held = [self._held[key] for key in (receiver, target) if key in self._held]
-            if any(until > moment for _, until in held):
+            if any(self._held.get(key, (0, 0.0))[1] > moment for key in (receiver, target)):
                 return 0
-            return (1 if held or free <= _SPARE else _OF_A_RECEIVER) - self._busy[receiver]
+            most = 1 if receiver in self._held or free <= _SPARE else _OF_A_RECEIVER
+            of_target = 1 if target in self._held else _OF_A_RECEIVER
+            return min(most - self._busy[receiver], of_target - self._busy[target])
 
         until = now + int((self._retries.timeout_s + _MARGIN_S) * 1000)
 
@@ -152,7 +153,7 @@ class Deliveries:
 
         claimed, due = await self._files.run(take)
         for message in claimed:
-            self._busy[message.target.receiver] += 1
+            self._busy.update((message.target.receiver, message.target.id))
             task = asyncio.create_task(self._deliver(message))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
@@ -190,10 +191,8 @@ class Deliveries:
         except StoreError as error:
             _logger.warning("what came of a message cannot be stored, it is sent again: %s", error.message)
         finally:
-            receiver = message.target.receiver
-            self._busy[receiver] -= 1
-            if not self._busy[receiver]:
-                del self._busy[receiver]
+            self._busy.subtract((message.target.receiver, message.target.id))
+            self._busy = +self._busy  # without those that have none
             if (this := asyncio.current_task()) is not None:
                 self._sending.discard(this)  # its place is free for whoever is woken now
             self._wake.set()
