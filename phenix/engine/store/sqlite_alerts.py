@@ -45,8 +45,7 @@ _SEND: Final = (
     " claimed_until, problem, target_kind, created_at) VALUES (?1, ?2, ?3, ?4, ?4, 'waiting', 0, ?5, 0, '', ?6, ?7)"
 )
 _LOOKED_AT: Final = 64  # entries looked at for those whose receivers have room
-_TEST_MS: Final = 3_600_000
-"""How long a test goes before what else waits."""
+_TEST_MS: Final = 3_600_000  # how long a test goes before what else waits
 _SHOWN_OF_DIGEST: Final = 20
 """Events of a digest that are written out."""
 
@@ -232,11 +231,13 @@ class AlertTables:
             (alert_id,),
         )
 
-    def claim(self, now: int, until: int, room: Callable[[str, str, bool], int], limit: int) -> list[Message]:
+    def claim(
+        self, now: int, until: int, room: Callable[[str, str, bool], tuple[int, int]], limit: int
+    ) -> list[Message]:
         """Take what is due for sending, tests first; nobody else is given it before ``until``.
 
-        ``room`` is how many more messages may go now, by receiver (of :class:`Target`), target and whether they are
-        tests.
+        ``room`` is how many more messages may go now to a receiver (of :class:`Target`) and to a target, by these two
+        and whether they are tests.
         """
         entry = (
             "SELECT o.number, o.alert_id, o.digest, o.attempts, o.first_event, o.last_event, t.id, t.kind, t.url,"
@@ -255,15 +256,16 @@ class AlertTables:
         taken: Counter[str] = Counter()
         with guarded(self._path), transaction(self._connection):
             receivers = {one.id: one.receiver for one in self._targets()}
-            full = [id_ for id_, receiver in receivers.items() if room(receiver, id_, False) <= 0]
+            full = [id_ for id_, receiver in receivers.items() if min(room(receiver, id_, False)) <= 0]
             found = [(row, True) for row in self._all(tests, (now, now - _TEST_MS))]
             found += [(row, False) for row in self._all(others, (now, json.dumps(full)))]
             for (number, alert_id, digest, attempts, first, last, *target), is_test in found:
                 receiver = receivers[target[0]]
                 known = any(message.number == number for message in claimed)
-                if len(claimed) >= limit or known or taken[receiver] >= room(receiver, target[0], is_test):
+                most, of_target = room(receiver, target[0], is_test)
+                if len(claimed) >= limit or known or taken[receiver] >= most or taken[target[0]] >= of_target:
                     continue
-                taken[receiver] += 1
+                taken.update((receiver, target[0]))
                 self._run("UPDATE alert_outbox SET claimed_until = ? WHERE number = ?", (until, number))
                 events = self._events_of(alert_id, first, last)
                 counts = dict(self._all(

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from phenix.engine.durations import Durations
 from phenix.engine.store.alerts import Message
@@ -67,6 +67,14 @@ class Retries:
         return random.uniform(0, min(_MOST_WAIT_S, self.base_s * 2 ** min(attempts - 1, 30)))  # noqa: S311 - jitter
 
 
+class _Hold(NamedTuple):
+    """How often in a row it failed, until when nothing else is sent, and since when nothing was taken."""
+
+    times: int
+    until: float
+    since: float
+
+
 class Deliveries:
     """Works on the outbox of one file; ``files`` has one connection for writing.
 
@@ -91,10 +99,8 @@ class Deliveries:
         self._clock = clock
         self._wake = asyncio.Event()
         self._busy: Counter[str] = Counter()
-        self._held: dict[str, tuple[int, float]] = {}
-        """Receivers that do not answer and targets that were refused: how often in a row, and until when nothing else
-        is sent to them.
-        """
+        self._held: dict[str, _Hold] = {}
+        """By receivers that do not answer, and by targets that were refused."""
         self._unanswered: Counter[str] = Counter()
         self._sending: set[asyncio.Task[None]] = set()
         self._forgotten = self._put_aside = 0.0
@@ -134,14 +140,14 @@ class Deliveries:
             return _IDLE_S
         now, moment = self._now(), time.monotonic()
 
-        def room(receiver: str, target: str, is_test: bool) -> int:
+        def room(receiver: str, target: str, is_test: bool) -> tuple[int, int]:
             if is_test:
-                return 1
-            if any(self._held.get(key, (0, 0.0))[1] > moment for key in (receiver, target)):
-                return 0
+                return 1, 1
+            if any(self._held[key].until > moment for key in (receiver, target) if key in self._held):
+                return 0, 0
             most = 1 if receiver in self._held or free <= _SPARE else _OF_A_RECEIVER
             of_target = 1 if target in self._held else _OF_A_RECEIVER
-            return min(most - self._busy[receiver], of_target - self._busy[target])
+            return most - self._busy[receiver], of_target - self._busy[target]
 
         until = now + int((self._retries.timeout_s + _MARGIN_S) * 1000)
 
@@ -161,7 +167,7 @@ class Deliveries:
             return 0.0
         if due is None or due > now:
             return _IDLE_S if due is None else min(_IDLE_S, (due - now) / 1000)
-        over = [until - time.monotonic() for _, until in self._held.values()]
+        over = [hold.until - time.monotonic() for hold in self._held.values()]
         return min([_IDLE_S, *(rest for rest in over if rest > 0)])
 
     async def _tidy(self) -> None:
@@ -172,7 +178,9 @@ class Deliveries:
             self._forgotten = moment if gone else moment + _FORGET_S
         if moment >= self._put_aside and self._held:
             self._put_aside = moment + _ASIDE_S
-            held, problem = set(self._held), "its receiver took nothing for an hour"
+            # A message may be older than that for other reasons: this server was down, or there are many.
+            held = {key for key, hold in self._held.items() if moment - hold.since >= _TRIED_MS / 1000}
+            problem = "its receiver took nothing for an hour"
             aside = await self._files.run(lambda file: file.alerts.put_aside(now - _TRIED_MS, held, problem, now))
             self.results["dead"] += aside
             if aside:
@@ -241,10 +249,10 @@ class Deliveries:
             self._held.pop(target, None)
             return
         key, now = target if outcome.answered else receiver, time.monotonic()
-        times, until = self._held.get(key, (0, 0.0))
+        times, until, since = self._held.get(key, _Hold(0, now, now))
         if until <= now and (outcome.answered or self._unanswered[receiver] >= _UNANSWERED):
             hold_s = min(_LONGEST_HOLD_S, self._retries.base_s * 2 ** min(times, 30))
-            self._held[key] = times + 1, now + max(hold_s, outcome.wait_s)
+            self._held[key] = _Hold(times + 1, now + max(hold_s, outcome.wait_s), since)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
