@@ -102,10 +102,11 @@ class Store:
 
     def put(self, rows: Sequence[list[Any]], cancels: Sequence[tuple[int, int]] = ()) -> list[list[Any]]:
         """Append rows; ``cancels`` are (position of the record among them, seq it takes back)."""
+        tag = self.bundle.tag  # compiled now: nothing waits for it that a server could see
         appended = self.writer.append(Batch(rows=[row[: len(RAW)] for row in rows]))
         assert appended.duplicates == 0
         stored = [[*raw, *row[len(RAW) :]] for row, raw in zip(rows, appended.rows, strict=True)]
-        self.bundle.tag(stored)
+        tag(stored)
         taken = [(original, stored[position][0]) for position, original in cancels]
         self.writer.append_enriched([(*row[:2], *row[len(RAW) :]) for row in stored], taken)
         return stored

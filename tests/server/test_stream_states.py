@@ -57,10 +57,10 @@ def frames(stream: Sse, upto: int) -> list[tuple[str, int, Any]]:
 
 def test_the_client_tells_of_rules_and_of_lag(store: Store, serve: Serve) -> None:
     """Its items are events and notices in the order of the log; whoever takes rows alone gets rows alone."""
-    server = serve(store.url, "--heartbeat", "0.05")
     store.add(2)
     bundle = activate(store, "50k")
     store.add(1)
+    server = serve(store.url, "--heartbeat", "0.05")  # that has not seen these rows wait
 
     async def follow() -> list[Any]:
         async with Client(server.target) as client:
