@@ -142,6 +142,11 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return parse
 
 
+def _base_url(text: str) -> str:
+    """The vendor's papers name it with the version that every path begins with here."""
+    return _url("http", "https")(text).removesuffix("/v3")
+
+
 def _store(text: str) -> str:
     from phenix.engine.store.base import StoreError, sqlite_path
 
@@ -259,7 +264,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
             "First rest after a failed try, ms; doubled each time up to a quarter of an hour, with full jitter."),
     Setting("PHENIX_ALERT_TIMEOUT_MS", "alert_timeout_ms", "10000", _integer(50, 120_000),
             "Longest try, from looking up the host to its answer, ms."),
-    Setting("THETADATA_BASE_URL", "base_url", "http://127.0.0.1:25503", _url("http", "https"),
+    Setting("THETADATA_BASE_URL", "base_url", "http://127.0.0.1:25503", _base_url,
             "The terminal's REST address."),
     Setting("THETADATA_STREAM_URL", "stream_url", "ws://127.0.0.1:25520/v1/events", _url("ws", "wss"),
             "The terminal's WebSocket."),

@@ -95,6 +95,7 @@ async def preflight(settings: Settings, *, date: int | None = None, smoke: bool 
     """Look at what ingest needs; with ``smoke`` ask for data of ``date``, or of the latest day with any."""
     from phenix.engine.enrich.calendar import Calendar
     from phenix.engine.enrich.clock import et_of
+    from phenix.engine.preflight import CONFIG
     from phenix.ingest import preflight as checks
     from phenix.ingest.recorder import now_utc
     from phenix.ingest.smoke import smoke as ask
@@ -109,7 +110,7 @@ async def preflight(settings: Settings, *, date: int | None = None, smoke: bool 
             universe = load_universe(settings.ingest_symbols, settings.universe)
             listed = checks.Check("universe", True, f"{len(universe.symbols)} symbols")
         except UniverseError as error:
-            universe, listed = None, checks.Check("universe", False, str(error), checks.CONFIG)
+            universe, listed = None, checks.Check("universe", False, str(error), CONFIG)
         wait_s = settings.connect_timeout_ms / 1000
         report = await checks.preflight(terminal, settings.health_path, wait_s, (credentials, listed))
         if smoke and report.ok and universe is not None:

@@ -58,6 +58,7 @@ def service(
     from phenix.engine.live.file import blocks_of
     from phenix.engine.live.index import LiveIndex
     from phenix.engine.log import Log
+    from phenix.engine.preflight import failed_last
     from phenix.engine.rollout import Rollout
     from phenix.engine.store.base import sqlite_path
     from phenix.engine.store.sqlite_saved import open_saved, saved_beside
@@ -93,6 +94,7 @@ def service(
         timeout_s=timeout_s, progress_s=progress_s, rollout=rollout,
     )  # fmt: skip
     made.served.spans = spans or made.served.spans
+    made.failed_last = partial(failed_last, path)
     return made
 
 

@@ -69,17 +69,20 @@ def _bootstrap(args: argparse.Namespace) -> int:
 
     from phenix import app
 
-    return _end(args, asyncio.run(app.bootstrap(args.settings, timeout_s=args.timeout, dry_run=args.dry_run)))
+    report = asyncio.run(app.bootstrap(args.settings, timeout_s=args.timeout, dry_run=args.dry_run))
+    return _end(args, report, kept=not args.dry_run)
 
 
 def _bad_settings(args: argparse.Namespace, problems: Sequence[str]) -> int:
-    from phenix.ingest.preflight import CONFIG, Check, Report
+    from phenix.engine.preflight import CONFIG
+    from phenix.ingest.preflight import Check, Report
 
-    return _end(args, Report([Check("settings", False, problem, CONFIG) for problem in problems]))
+    return _end(args, Report([Check("settings", False, problem, CONFIG) for problem in problems]), kept=False)
 
 
-def _end(args: argparse.Namespace, report: Report) -> int:
-    from phenix.ingest.preflight import FAILURES
+def _end(args: argparse.Namespace, report: Report, *, kept: bool = True) -> int:
+    from phenix.cli.preflight import tell
+    from phenix.engine.preflight import FAILURES
 
     text = json.dumps(report.to_dict(), indent=1)
     print(text)
@@ -88,6 +91,7 @@ def _end(args: argparse.Namespace, report: Report) -> int:
             args.report.write_text(f"{text}\n", "utf-8")
         except OSError as error:
             raise CommandError(f"the report cannot be written to {args.report}: {error.strerror}") from error
+    tell(report, args.settings.store if kept else None)
     failed = report.failed
     if failed is None:
         return CLEAN

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Final
 
-__all__ = ["CLEAN", "FINDINGS", "UNUSABLE", "CommandError", "date_number", "date_text", "port"]
+__all__ = ["CLEAN", "FINDINGS", "UNUSABLE", "CommandError", "date_number", "date_text", "port", "refuse"]
 
 CLEAN: Final = 0
 """It did what was asked and found nothing to report."""
@@ -46,3 +47,12 @@ def port(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) <= 65535:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is no port: a whole number from 0 to 65535")
+
+
+def refuse(message: str, code: int = UNUSABLE) -> int:
+    """Say why nothing was done; returns the exit status."""
+    for line in message.splitlines():
+        # A message can quote a file or a peer, whose control characters must not steer the user's terminal.
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+        print(f"phenix: {shown}", file=sys.stderr)
+    return code

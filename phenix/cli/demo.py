@@ -69,6 +69,9 @@ def run(args: argparse.Namespace) -> int:
             Path(folder),
             {
                 **os.environ,
+                # What guards an installation, or listens beside it, is not for a page of this machine alone.
+                **dict.fromkeys(("PHENIX_CONFIG", "PHENIX_API_TOKENS", "PHENIX_TLS_CERT", "PHENIX_TLS_KEY"), ""),
+                "PHENIX_METRICS_PORT": "",
                 "PHENIX_STORE": store,
                 "PHENIX_HOST": _HOST,
                 "PHENIX_PORT": str(page),

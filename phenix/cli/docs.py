@@ -332,14 +332,15 @@ def _spelling(action: argparse.Action) -> str:
 
 
 def _preflight() -> str:
-    from phenix.ingest.preflight import FAILURES
+    from phenix.engine.preflight import FAILURES
 
     rows = [(code(name), str(failure.exit), failure.when) for name, failure in FAILURES.items()]
     return page(
         "Preflight and bootstrap",
         "What `phenix preflight`, `phenix bootstrap` and `phenix ingest` end with when the terminal cannot be used, in "
-        "the order these are looked for. The code stands in the JSON report, the number is the exit status. Other "
-        "failed checks of `phenix preflight` end with 1.",
+        "the order these are looked for. The code stands in the JSON report and in the log (`code`), the number is "
+        "the exit status, and `preflight_failed` of serve tells what was found last, from `flow.preflight.json` beside "
+        "the store `flow.sqlite`. Other failed checks of `phenix preflight` end with 1.",
         table(("Code", "Exit status", "When"), rows),
     )
 

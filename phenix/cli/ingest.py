@@ -8,17 +8,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from phenix.cli.command import CLEAN, FINDINGS, CommandError, date_number, port
+from phenix.cli.command import CLEAN, FINDINGS, CommandError, date_number, port, refuse
 from phenix.cli.progress import Line, pace
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from phenix.engine.spans import Spans
     from phenix.engine.store.base import Writer
     from phenix.ingest.figures import Figures
     from phenix.ingest.importer import Progress, Summary
+    from phenix.ingest.preflight import Report
     from phenix.ingest.recorder import Recorder
 
 __all__ = ["add"]
@@ -53,7 +54,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "ingest",
         help="store prints as the terminal streams them",
         description="Subscribe the contracts of the universe at the terminal, store their prints, enrich and tag them, "
-        "until stopped. Reconnects by itself; after any end the next run continues where the store stands.",
+        "until stopped. Reconnects by itself; after any end the next run continues where the store stands. Exit 10 to "
+        "14 for a failure with a name (docs/preflight.md).",
     )
     live.add_argument("--store", metavar="URL", help="store to write (PHENIX_STORE)")
     live.add_argument(
@@ -68,7 +70,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--metrics-port", type=port, metavar="PORT",
         help="port of this machine for /metrics and /health; 0 takes a free one and logs it (PHENIX_METRICS_PORT)",
     )  # fmt: skip
-    live.set_defaults(run=run_ingest, serves=True)
+    live.set_defaults(run=run_ingest, serves=True, bad_settings=_bad_settings)
 
     actions = live.add_subparsers(title="dead letters", metavar="ACTION")
     redrive = actions.add_parser(
@@ -146,13 +148,18 @@ def run_ingest(args: argparse.Namespace) -> int:
     import os
 
     from phenix import app
+    from phenix.engine.preflight import CONFIG
     from phenix.engine.spans import sending
     from phenix.engine.store.base import StoreError
+    from phenix.ingest.preflight import Check, Report
     from phenix.ingest.terminal.client import TerminalError
     from phenix.ingest.universe import UniverseError, load_universe
 
     try:
         load_universe(args.settings.ingest_symbols, args.settings.universe)
+    except UniverseError as error:
+        raise _failed(args, Report([Check("universe", False, str(error), CONFIG)])) from error
+    try:
         with sending("phenix-ingest", os.environ) as spans, app.open_writer(_store(args), wait_s=_WAIT_S) as writer:
             recorder = _recorder(args, writer, spans)
             _spare_rows()
@@ -179,6 +186,26 @@ def _recorder(args: argparse.Namespace, writer: Writer, spans: Spans | None = No
     return app.recorder(writer, artifacts, args.settings.params, spans)
 
 
+def _failed(args: argparse.Namespace, report: Report) -> CommandError:
+    """What ingest ends with after a report of a failure, told to operators, too."""
+    from phenix.cli.preflight import tell
+    from phenix.ingest.preflight import exit_of
+
+    failed = report.failed
+    assert failed is not None
+    tell(report, _store(args))
+    return CommandError(f"{failed.code}: {failed.detail}" if failed.code else failed.detail, exit_of(failed))
+
+
+def _bad_settings(_: argparse.Namespace, problems: Sequence[str]) -> int:
+    from phenix.cli.preflight import tell
+    from phenix.engine.preflight import CONFIG, FAILURES
+    from phenix.ingest.preflight import Check, Report
+
+    tell(Report([Check("settings", False, problem, CONFIG) for problem in problems]), None)
+    return refuse("\n".join(f"{CONFIG}: {problem}" for problem in problems), FAILURES[CONFIG].exit)
+
+
 async def _ingest(args: argparse.Namespace, recorder: Recorder) -> Figures:
     import asyncio
     import logging
@@ -186,8 +213,11 @@ async def _ingest(args: argparse.Namespace, recorder: Recorder) -> Figures:
     from contextlib import ExitStack
 
     from phenix import app
+    from phenix.cli.preflight import tell
+    from phenix.engine.preflight import forget_report
+    from phenix.engine.store.base import sqlite_path
     from phenix.ingest.figures import Figures
-    from phenix.ingest.preflight import exit_of, preflight
+    from phenix.ingest.preflight import preflight
 
     settings = args.settings
     stop = asyncio.Event()
@@ -195,13 +225,15 @@ async def _ingest(args: argparse.Namespace, recorder: Recorder) -> Figures:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with app.terminal_client(settings) as terminal:
-        if not args.no_preflight:
+        if args.no_preflight:
+            forget_report(sqlite_path(_store(args)))  # what was found before says nothing of this run
+        else:
             report = await _unless(stop, preflight(terminal, settings.health_path, settings.connect_timeout_ms / 1000))
             if report is None:
                 return Figures()
-            if (failed := report.failed) is not None:
-                name = f"{failed.code}: " if failed.code else ""
-                raise CommandError(f"{name}{failed.detail}", exit_of(failed))
+            if report.failed is not None:
+                raise _failed(args, report)
+            tell(report, _store(args))
         worker = await _unless(
             stop,
             app.worker(settings, recorder, terminal, date=args.date, once=args.once, stop_after=args.stop_after),

@@ -40,7 +40,7 @@ from phenix.cli import (
     top,
     why,
 )
-from phenix.cli.command import UNUSABLE, CommandError
+from phenix.cli.command import UNUSABLE, CommandError, refuse
 from phenix.config import SettingsError, load
 from phenix.engine import logs
 
@@ -97,10 +97,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             code: int = args.run(args)
         sys.stdout.flush()
     except CommandError as error:
-        return _refuse(str(error), error.code)
+        return refuse(str(error), error.code)
     except SettingsError as error:
         bad_settings = getattr(args, "bad_settings", None)  # of a command that reports them in its own way
-        return bad_settings(args, error.problems) if bad_settings else _refuse("\n".join(error.problems))
+        if bad_settings is None:
+            return refuse("\n".join(error.problems))
+        with _logs(args):
+            return int(bad_settings(args, error.problems))
     except KeyboardInterrupt:
         return 130  # what shells report of a command that was interrupted
     except BrokenPipeError:
@@ -111,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from phenix.engine.store.base import StoreError
 
         if isinstance(error, StoreError):
-            return _refuse(str(error))
+            return refuse(str(error))
         if not getattr(args, "serves", False):
             traceback.print_exc()
             return UNUSABLE
@@ -123,17 +126,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _logs(args: argparse.Namespace) -> AbstractContextManager[logs.Logs]:
     """The log lines of a command, on standard error."""
-    form, level = args.settings.log_format, args.settings.log_level
+    settings = getattr(args, "settings", None)  # there are none where one of them cannot be used
+    form, level = (settings.log_format, settings.log_level) if settings else ("auto", "")
     if form == "auto":
         form = "pretty" if sys.stderr.isatty() else "json"
     if not level:
         level = "info" if getattr(args, "serves", False) else "warning"
     return logs.kept(logs.Form(form), level, sys.stderr)
-
-
-def _refuse(message: str, code: int = UNUSABLE) -> int:
-    for line in message.splitlines():
-        # A message can quote a file or a peer, whose control characters must not steer the user's terminal.
-        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
-        print(f"phenix: {shown}", file=sys.stderr)
-    return code

@@ -38,6 +38,7 @@ FIELDS: Final[dict[str, str]] = {
     "client": "The name of the token that asked; the address where there are no tokens.",
     "rule_version": "The rule version of the answer; where there is none, the one that is active.",
     "watermark": "The last enriched `seq` when it was answered; of ingest, the last it enriched.",
+    "code": "The name of a failure of preflight or bootstrap (docs/preflight.md).",
     "error": "The traceback.",
 }
 """What a line can hold: each name once; docs/logs.md is generated from this table."""
@@ -148,6 +149,8 @@ class _Lines(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             error = without_secrets("".join(traceback.format_exception(record.exc_info[1])).rstrip())
         more = {**self._logs.about(), **noted()}
+        if code := getattr(record, "code", ""):
+            more["code"] = code
         return self._write(record, without_secrets(record.getMessage()), more, error)
 
     def _json(self, record: logging.LogRecord, message: str, more: Mapping[str, Any], error: str) -> str:

@@ -113,6 +113,9 @@ METRICS: Final[tuple[Metric, ...]] = (
     _serve("feed_silence_seconds", Form.GAUGE,
            "How long ago ingest told of the feed, a print or quote came, and a new quote of an underlying; none before "
            "any ingest.", "of"),
+    _serve("preflight_failed", Form.GAUGE,
+           "1 for what the terminal's last check ended with, by `phenix preflight`, `phenix bootstrap` or the start of "
+           "`phenix ingest` (docs/preflight.md; `other` has no name there); none before any.", "code"),
     _serve("degraded", Form.GAUGE, "1 while answers lag behind the tape for that reason.", "reason"),
     _serve("ready", Form.GAUGE, "1 while the check of /ready holds.", "check"),
     _serve("alert_events_total", Form.COUNTER, "Events that alerts raised, and took back, as judged by this process."),

@@ -21,17 +21,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from phenix.ingest.preflight import (
-    CONFIG,
-    DOWNLOAD_FAILED,
-    HEALTH_TIMEOUT,
-    PORT_IN_USE,
-    Check,
-    Report,
-    check_credentials,
-    healthy,
-    read_credentials,
-)
+from phenix.engine.preflight import CONFIG, DOWNLOAD_FAILED, HEALTH_TIMEOUT, PORT_IN_USE
+from phenix.ingest.preflight import Check, Report, check_credentials, healthy, read_credentials
 from phenix.ingest.terminal.client import Terminal
 
 __all__ = ["JAR_BYTES", "Plan", "bootstrap"]

@@ -7,20 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from phenix.ingest.terminal.client import Terminal, TerminalError
+from phenix.engine.preflight import FAILURES, HEALTH_TIMEOUT, MISSING_CREDS, PORT_IN_USE
+from phenix.ingest.terminal.client import InvalidRequestError, Terminal, TerminalError, UnreachableError
 
 __all__ = [
-    "CONFIG",
-    "DOWNLOAD_FAILED",
-    "FAILURES",
-    "HEALTH_TIMEOUT",
-    "MISSING_CREDS",
-    "PORT_IN_USE",
     "Check",
     "Endpoint",
-    "Failure",
     "Report",
     "check_credentials",
     "exit_of",
@@ -30,32 +24,9 @@ __all__ = [
     "wait_healthy",
 ]
 
-MISSING_CREDS: Final = "MON86_ERR_MISSING_CREDS"
-CONFIG: Final = "MON86_ERR_CONFIG"
-PORT_IN_USE: Final = "MON86_ERR_PORT_IN_USE"
-DOWNLOAD_FAILED: Final = "MON86_ERR_DOWNLOAD_FAILED"
-HEALTH_TIMEOUT: Final = "MON86_ERR_HEALTH_TIMEOUT"
-
-
-class Failure(NamedTuple):
-    """A kind of failure: the exit status of a command that ends with it, and when that is."""
-
-    exit: int
-    when: str
-
-
-FAILURES: Final[dict[str, Failure]] = {
-    MISSING_CREDS: Failure(10, "The credentials file is not there, cannot be read, or is not an email and a password."),
-    CONFIG: Failure(
-        11, "A setting cannot be used: unknown, malformed, or naming what is not there (Java, the universe)."
-    ),
-    PORT_IN_USE: Failure(12, "The terminal's port is open, and what answers there is not a connected terminal."),
-    DOWNLOAD_FAILED: Failure(13, "There is no terminal jar and no address to fetch one, or what came is no jar."),
-    HEALTH_TIMEOUT: Failure(14, "The terminal ended, or was not connected in time."),
-}
-"""By code, in the order they are looked for; docs/preflight.md is generated from this table."""
-
 _CONNECTED: Final = "CONNECTED"
+_WORDS: Final = frozenset({_CONNECTED, "DISCONNECTED", "UNVERIFIED", "ERROR"})
+_QUOTED: Final = 200
 _LOOK_EVERY_S: Final = 0.25
 
 
@@ -151,18 +122,32 @@ def check_credentials(path: Path) -> Check:
 
 async def healthy(terminal: Terminal, path: str) -> str:
     """Empty when the terminal is connected, else the word it answers or why it does not."""
+    return (await _asked(terminal, path))[0]
+
+
+async def _asked(terminal: Terminal, path: str) -> tuple[str, bool]:
+    """What :func:`healthy` says, and whether something answered that does not speak as a terminal does."""
     try:
         word = await terminal.status(path)
+    except UnreachableError as error:
+        return str(error), False
     except TerminalError as error:
-        return str(error)
-    return "" if word == _CONNECTED else f"it answers {word[:60]!a}"
+        return " ".join(str(error).split())[:_QUOTED], isinstance(error, InvalidRequestError)
+    return "" if word == _CONNECTED else f"it answers {word[:60]!a}", word not in _WORDS
 
 
 async def wait_healthy(terminal: Terminal, path: str, timeout_s: float) -> Check:
     """Ask the terminal's health until it is connected or the time is over."""
     until = time.monotonic() + timeout_s
-    while word := await healthy(terminal, path):
+    while (asked := await _asked(terminal, path))[0]:
         if time.monotonic() + _LOOK_EVERY_S > until:
+            word, other = asked
+            if other:
+                detail = (
+                    f"what answers at the terminal's address is no terminal, or has no {path}: {word}; end it, or name"
+                    " the terminal's address in THETADATA_BASE_URL and its path in THETADATA_HEALTH_PATH"
+                )
+                return Check("terminal", False, detail, PORT_IN_USE)
             detail = (
                 f"the terminal is not connected after {timeout_s:g} s: {word};"
                 " start it with `phenix bootstrap`, or a stand-in with `phenix terminal`"

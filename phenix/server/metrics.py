@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -46,6 +47,7 @@ class ServeMetrics:
         self._service = service
         self._status: Status | Refusal = Refusal("unavailable", "Nothing was measured yet.")
         self._bytes: int | Refusal = self._status
+        self._failed: dict[str, int] = {}
         self._outbox: tuple[dict[str, int], float] | Refusal = self._status
         log, served, alerts = service.log, service.served, service.alerts
         self._exposition = Exposition(
@@ -66,6 +68,7 @@ class ServeMetrics:
                 "enrichment_backlog_size": lambda: self._of(lambda it: it.backlog),
                 "enrichment_lag_seconds": lambda: self._of(lambda it: it.lag_s),
                 "feed_silence_seconds": lambda: self._of(lambda it: dict(zip(_HEARD, it.silent_s or (), strict=False))),
+                "preflight_failed": lambda: self._failed,
                 "degraded": lambda: self._of(lambda it: {reason: int(reason in it.degraded) for reason in REASONS}),
                 "ready": self._ready,
                 "alert_events_total": lambda: alerts.evaluator.events,
@@ -83,6 +86,7 @@ class ServeMetrics:
         """The metrics now and their media type, the store measured anew."""
         self._status = await self._service.status()
         self._bytes = await self._service.size()
+        self._failed = await asyncio.to_thread(self._service.failed_last)
         self._outbox = await self._service.alerts.outbox()
         return self._exposition.render(accept)
 

@@ -107,6 +107,8 @@ class FlowService:
         desk.changed = self.current_rules
         self.alerts = alerts
         self.served = Served()
+        self.failed_last: Callable[[], dict[str, int]] = dict
+        """What the terminal's last check ended with, by code."""
         self._readers = readers
         self._replays = replays
         self._followers = followers

@@ -31,6 +31,7 @@ from phenix.engine.store.sqlite import open_writer
 from phenix.ingest.terminal.client import Stream
 from phenix.server._pb import flow_pb2, flow_pb2_grpc
 from tests.deploy.test_prometheus import RULES
+from tests.operate.stores import phenix
 from tests.prometheus import Ask, prometheus
 from tests.scrape import Series, scrape
 from tests.server.conftest import Server
@@ -78,6 +79,7 @@ SERVE = (
     Cause("waiting", ("enrichment_backlog_size", "enrichment_lag_seconds", "degraded", "ready"),
           ("PhenixEnrichmentBehind", "PhenixNotReady")),
     Cause("silent", ("feed_silence_seconds",), ("PhenixTerminalDisconnected",)),
+    Cause("no terminal", ("preflight_failed",), ("PhenixPreflightFailed",)),
     Cause("no store", ("api_flow_error_total",), ("PhenixServerErrors", "PhenixNotReady")),
     Cause("killed", (), ("PhenixDown",)),
 )  # fmt: skip
@@ -253,6 +255,9 @@ def test_what_is_injected_into_serve(tmp_path: Path) -> None:
             now = time.time_ns() // 1_000_000
             store.writer.put_feed(Feed(now, False, True, now, now, 0, False))
             watch.see("silent")
+            away = {"THETADATA_BASE_URL": "http://127.0.0.1:1", "THETADATA_CONNECT_TIMEOUT_MS": "50"}
+            assert phenix("preflight", PHENIX_STORE=store.url, **away).returncode == 10
+            watch.see("no terminal")
             store.writer.close()
             for file in tmp_path.glob("flow.sqlite*"):
                 file.write_bytes(b"this is no store any more" * 400)

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from phenix.engine.preflight import failed_last
+
 PROGRAM = Path(__file__).with_name("terminal_program.py")
 EMAIL, PASSWORD = "trader@example.com", "correct horse battery"
 
@@ -48,6 +50,7 @@ class Machine:
             "THETADATA_JAVA_BIN": str(java),
             "THETADATA_READ_TIMEOUT_MS": "500",
             "THETADATA_RETRY_MAX": "0",
+            "PHENIX_STORE": f"sqlite:{folder / 'flow.sqlite'}",
             "TERMINAL_DOES": "serve",
             "TERMINAL_PORT": str(self.port),
             "TERMINAL_PID": str(folder / "pid"),
@@ -66,8 +69,17 @@ class Machine:
         for text in (done.stdout, done.stderr, *written):
             assert EMAIL not in text
             assert PASSWORD not in text
-        assert done.stderr == ""
-        return done.returncode, json.loads(done.stdout)
+        report = json.loads(done.stdout)
+        failed = [check for check in report["checks"] if not check["ok"]]
+        told = [json.loads(line) for line in done.stderr.splitlines()]
+        assert [(line["message"], line["code"]) for line in told] == [
+            (f"{check['name']}: {check['detail']}", check["code"]) for check in failed
+        ]
+        unread = {"PHENIX_STOR", "THETADATA_RETRY_MAX"} & environ.keys()  # settings nobody can use name no store
+        if "--dry-run" not in options and not unread:
+            names = {code for code, is_so in failed_last(self.folder / "flow.sqlite").items() if is_so}
+            assert names == {check["code"] for check in failed}
+        return done.returncode, report
 
     @property
     def started(self) -> bool:
