@@ -9,21 +9,17 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future
+from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from queue import SimpleQueue
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
+
+from phenix.server.alerts.threads import Threads
 
 __all__ = [
-    "Allowed", "RefusedError", "Threads", "check", "is_literal", "is_name", "is_public", "parse_allowed", "resolve",
+    "Allowed", "RefusedError", "check", "is_literal", "is_name", "is_public", "parse_allowed", "resolve",
 ]  # fmt: skip
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 _UNICAST: Final = IPv6Network("2000::/3")
 """All of IPv6 that is routed; what is left out of it carries an IPv4 address inside, or is for documents and tests."""
@@ -119,44 +115,6 @@ async def resolve(host: str, port: int, allowed: Allowed) -> list[str]:
     except UnicodeError:
         raise RefusedError("its name is none that can be looked up") from None
     return check(host, [str(info[4][0]) for info in found], allowed)
-
-
-class Threads(Executor):
-    """Up to ``most`` threads for work that may hang: the process ends all the same.
-
-    The interpreter waits for the threads of a ThreadPoolExecutor before it ends, and asyncio for those of its own.
-    """
-
-    def __init__(self, most: int, name: str) -> None:
-        self._most = most
-        self._name = name
-        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._started = 0
-        self._starting = threading.Lock()
-
-    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        """Have a function called once; whoever stops waiting for it stops it for nobody else."""
-        future: Future[_T] = Future()
-        future.set_running_or_notify_cancel()
-        self._work.put(partial(_settle, future, partial(fn, *args, **kwargs)))
-        with self._starting:
-            if self._started < self._most:
-                self._started += 1
-                threading.Thread(target=self._run, name=f"{self._name}-{self._started}", daemon=True).start()
-        return future
-
-    def _run(self) -> None:
-        while True:
-            self._work.get()()
-
-
-def _settle(future: Future[_T], work: Callable[[], _T]) -> None:
-    try:
-        result = work()
-    except BaseException as error:  # noqa: BLE001 - it is raised where the work is waited for
-        future.set_exception(error)
-    else:
-        future.set_result(result)
 
 
 _LOOK_UPS: Final = Threads(8, "phenix-names")

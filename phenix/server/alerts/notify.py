@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from phenix.server.alerts.addresses import Threads
 from phenix.server.alerts.sent import Outcome
+from phenix.server.alerts.threads import Threads
 
 __all__ = ["SERVICES", "check_service", "notify"]
 
