@@ -205,9 +205,10 @@ def show_delivery(delivery: Delivery, terms: Terms, since: int | None) -> dict[s
 
 
 def show_target(target: Target, *, secret: bool = False) -> dict[str, Any]:
-    """A target as it is answered: of its URL the scheme, and of a webhook the host."""
+    """A target as it is answered: of its URL the scheme, and of a webhook the host and port."""
     parts = urlsplit(target.url)
-    shown = f"{parts.scheme}://{parts.hostname if target.kind == 'webhook' else ''}/…"
+    place = parts.netloc.rpartition("@")[2] if target.kind == "webhook" else ""
+    shown = f"{parts.scheme}://{place}/…"
     return {"id": target.id, "type": target.kind, "url": shown, **({"secret": target.secret} if secret else {})}
 
 
