@@ -186,11 +186,10 @@ def test_a_terminal_that_lost_its_line_is_told_and_its_return(tmp_path: Path) ->
 def test_a_feed_that_says_nothing_is_told_and_its_return(tmp_path: Path) -> None:
     async def work() -> None:
         async with live(tmp_path) as one:
-            await control(
-                one, "POST", "/control/faults", **{"name": "silent_feed", "for": "4s", "after": 1, "count": 1}
-            )
+            await control(one, "POST", "/control/faults", name="silent_feed", after=1)
             one.clock.by_ms += 31_000
             await one.until(lambda found: SILENT in found)
+            await control(one, "DELETE", "/control/faults")
             await one.until(lambda found: SILENT not in found)
 
     asyncio.run(work())
