@@ -157,9 +157,10 @@ async def _apart(module: str, asked: dict[str, Any]) -> dict[str, Any] | None:
         try:
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             out = await process.stdout.read()
+        except BaseException:
+            process.kill()  # only then: to signal one that has just ended takes its exit status from who waits for it
+            raise
         finally:
-            if process.returncode is None:
-                process.kill()
             await process.wait()
             process.stdin.close()
     if process.returncode:

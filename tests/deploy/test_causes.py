@@ -137,7 +137,10 @@ def test_what_is_injected_into_ingest(tmp_path: Path) -> None:
         play: dict[str, Any] = {"stocks": "standard", "wait_for_play": True, "settle_s": 0.1}
         async with (
             app.terminal(app.session(symbols=5, rate=20), **play) as terminal,
-            httpx.AsyncClient(base_url=terminal.base_url, timeout=60) as rest,
+            # A connection for each request: one that was kept may be closed by the other side as it is used again.
+            httpx.AsyncClient(
+                base_url=terminal.base_url, timeout=60, limits=httpx.Limits(max_keepalive_connections=0)
+            ) as rest,
         ):
             settings = load({
                 "THETADATA_BASE_URL": terminal.base_url, "THETADATA_STREAM_URL": terminal.stream_url,

@@ -307,6 +307,26 @@ def test_a_proof_ends_with_who_asked_for_it(store: Store, tmp_path: Path, monkey
     asyncio.run(scenario())
 
 
+def test_a_proof_that_takes_its_time_to_end_counts(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its last word and its end it is left alone."""
+    late = "import atexit, os, sys, time; atexit.register(lambda: (sys.stdout.flush(), os.close(1), time.sleep(0.5)))"
+    (tmp_path / "sitecustomize.py").write_text(late)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    opened = partial(open_reader, store.path), partial(open_writer, store.path)
+    desk = RuleDesk(Lifecycle(*opened, SqliteLedger(store.path)), app.comparisons(store.url))
+
+    async def scenario() -> None:
+        made = await desk.set_params("", {"whales_min": "750k"})
+        assert not isinstance(made, Refusal)
+        told = await desk.certify(made["version"], 200, 7)
+        assert not isinstance(told, Refusal), told
+        assert (told["version"], told["clean"]) == (made["version"], True)
+
+    asyncio.run(scenario())
+
+
 def test_a_proof_ends_with_the_server_that_was_killed(bundle: Bundle) -> None:
     asked = {"config": bundle.config_json, "checksum": bundle.checksum, "pairs": 10**9, "seed": 1}
     process = subprocess.Popen(
