@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import * as api from "./api";
 import * as format from "./format";
 import type { Model } from "./model";
+import { Panel } from "./panel";
 import * as query from "./query";
 
 const AGAIN = 5_000;
@@ -37,20 +38,22 @@ function useRead<T>(key: string, read: (signal: AbortSignal) => Promise<T>): { f
 export function AlertsDrawer({ model }: { model: Model }) {
   const [chosen, choose] = useState<api.Alert | null>(null);
   return (
-    <aside class="panel" aria-label="Alerts">
-      <header>
-        <h2>{chosen ? chosen.name : "Alerts"}</h2>
-        {chosen && (
+    <Panel
+      model={model}
+      label="Alerts"
+      heading={chosen ? chosen.name : "Alerts"}
+      close={() => model.open(null)}
+      turn={chosen?.id ?? ""}
+      beside={
+        chosen && (
           <button type="button" class="link" onClick={() => choose(null)}>
             All alerts
           </button>
-        )}
-        <button type="button" class="close" aria-label="Close alerts" onClick={() => model.open(null)}>
-          ×
-        </button>
-      </header>
-      <div class="content">{chosen ? <History model={model} alert={chosen} key={chosen.id} /> : <List choose={choose} />}</div>
-    </aside>
+        )
+      }
+    >
+      {chosen ? <History model={model} alert={chosen} key={chosen.id} /> : <List choose={choose} />}
+    </Panel>
   );
 }
 
@@ -116,12 +119,22 @@ function History({ model, alert }: { model: Model; alert: api.Alert }) {
             <span>
               {event.flow.symbol ? `${format.premium(event.flow.value)} · ${format.count(event.flow.size)} × ${format.price(event.flow.price)}` : ""}
             </span>
+            <span class="faint">{times(event)}</span>
             <span class="faint">{event.deliveries.length ? event.deliveries.map(delivery).join(" · ") : "no target"}</span>
           </li>
         ))}
       </ol>
     </>
   );
+}
+
+const RAISED: Record<api.AlertEvent["kind"], string> = { matched: "raised", retracted: "taken back", test: "sent" };
+
+/** When the print was made and when the alert said so, in New York. */
+function times(event: api.AlertEvent): string {
+  const { tradeTsEt } = event.flow;
+  const printed = tradeTsEt ? `${format.day(tradeTsEt)}, ${format.clock(tradeTsEt)}` : "";
+  return `${printed && `${printed} · `}${RAISED[event.kind]} ${format.instant(event.createdAt)} ET`;
 }
 
 function delivery(one: api.Delivery): string {

@@ -31,10 +31,10 @@ export function ChipBar({ model }: { model: Model }) {
         <span class="group" role="group" aria-label={name} key={name}>
           {chips.map((chip) => {
             const state = query.chipState(model.query, catalog, chip);
-            const count = model.counts.get(chip.id);
+            const count = model.sums.chips.get(chip.id);
             const on = count?.on ?? 0;
             const unknown = count?.unknown ?? 0;
-            const undecided = model.rows.length > 0 && unknown === model.rows.length;
+            const undecided = model.sums.rows > 0 && unknown === model.sums.rows;
             const served = chip.rollout === "on";
             const set = (next: query.ChipState): void => {
               if (!served && next !== "off") return;
@@ -50,7 +50,7 @@ export function ChipBar({ model }: { model: Model }) {
                 class={`chip ${state}${undecided ? " undecided" : ""}${on === 0 ? " zero" : ""}${served ? "" : " unserved"}`}
                 aria-disabled={served ? undefined : "true"}
                 aria-pressed={state === "off" ? "false" : state === "must" ? "true" : "mixed"}
-                aria-label={`${chip.label}: ${served ? SAID[state] : "not served yet"}; on in ${on} of ${model.rows.length} rows${unknown ? `, undecided in ${unknown}` : ""}`}
+                aria-label={`${chip.label}: ${served ? SAID[state] : "not served yet"}; on in ${on} of ${model.sums.rows} rows${unknown ? `, undecided in ${unknown}` : ""}`}
                 aria-describedby={shown?.chip === chip ? "chip-tip" : undefined}
                 onClick={(event) => set(event.shiftKey ? (state === "not" ? "off" : "not") : NEXT[state])}
                 onContextMenu={(event) => {
@@ -87,7 +87,7 @@ function Tip({ model, chip, anchor }: Shown & { model: Model }) {
     element.style.left = `${left}px`;
     element.style.top = `${at.bottom + 6}px`;
   }, [chip, anchor]);
-  const count = model.counts.get(chip.id);
+  const count = model.sums.chips.get(chip.id);
   const params = Object.entries(chip.params ?? {});
   return (
     <div class="tip" id="chip-tip" role="tooltip" ref={box}>
@@ -110,7 +110,7 @@ function Tip({ model, chip, anchor }: Shown & { model: Model }) {
       )}
       {chip.rollout === "on" && (
         <footer>
-          on in {format.count(count?.on ?? 0)} of {format.count(model.rows.length)} loaded rows
+          on in {format.count(count?.on ?? 0)} of {format.count(model.sums.rows)} loaded rows
           {count?.unknown ? ` · undecided in ${format.count(count.unknown)}` : ""}
           <br />
           Click: must have, must not, off. Shift-click or right-click: must not.

@@ -2,8 +2,17 @@
 
 import type { ComponentChildren } from "preact";
 import type { Row } from "./api";
-import type { Catalog, Chip } from "./catalog";
+import type { Catalog } from "./catalog";
 import * as format from "./format";
+import { Tags } from "./tags";
+
+/** What every row is shown with. */
+export interface View {
+  /** Whether the day stands before the time: the rows may be of several. */
+  days: boolean;
+  /** Space for the tags of a row, in pixels; on a phone that for their whole line. */
+  room: number;
+}
 
 export interface Column {
   title: string;
@@ -11,8 +20,12 @@ export interface Column {
   field: string;
   /** A grid track. */
   width: string;
+  /** The same where the day is shown. */
+  wider?: string;
+  /** The side of the tape at which it stays when there is no room for all. */
+  keep?: "start" | "end";
   align: "start" | "center" | "end";
-  cell: (row: Row, catalog: Catalog) => ComponentChildren;
+  cell: (row: Row, catalog: Catalog, view: View) => ComponentChildren;
   /** The exact or longer form, shown on hover. */
   tip?: (row: Row, catalog: Catalog) => string | undefined;
 }
@@ -36,11 +49,6 @@ export function typeOf(row: Row): string {
   return TYPES.find(([field]) => row[field] === true)?.[1] ?? "";
 }
 
-/** Chips a column already says (those that only read `right` or `side`) are not repeated in the chips column. */
-export function saidByColumns(chip: Chip): boolean {
-  return chip.fields.length > 0 && chip.fields.every((name) => name === "right" || name === "side");
-}
-
 export function RightGlyph({ right }: { right: unknown }) {
   const call = right === "CALL";
   return (
@@ -60,33 +68,20 @@ function magnitude(value: unknown): number {
   return Math.min(100, (Math.log10(value) - 3) * 25);
 }
 
-export function Chips({ row, catalog }: { row: Row; catalog: Catalog }) {
-  const shown = (row.chips ?? []).map((id) => catalog.chip(id)).filter((chip) => chip && !saidByColumns(chip));
-  const unknown = (row.chipsUnknown ?? []).map((id) => catalog.chip(id)).filter((chip) => chip && !saidByColumns(chip));
-  return (
-    <span class="tags">
-      {shown.map((chip) => chip && <span class="tag">{chip.label}</span>)}
-      {unknown.length > 0 && (
-        <span class="tag undecided" title={`Cannot be decided: ${unknown.map((chip) => chip?.label).join(", ")}`}>
-          {unknown.length === 1 ? `${unknown[0]?.label}?` : `${unknown.length}?`}
-        </span>
-      )}
-    </span>
-  );
-}
-
 export const COLUMNS: readonly Column[] = [
   {
     title: "Time (ET)",
     field: "tradeTsUtc",
     width: "96px",
+    wider: "122px",
     align: "start",
-    cell: (row) => {
+    cell: (row, _catalog, { days }) => {
       const time = format.clock(row.tradeTsEt);
       return (
         <>
+          {days && `${format.day(row.tradeTsEt)} `}
           {time.slice(0, 8)}
-          <span class="faint">{time.slice(8)}</span>
+          {!days && <span class="faint">{time.slice(8)}</span>}
         </>
       );
     },
@@ -96,6 +91,7 @@ export const COLUMNS: readonly Column[] = [
     title: "Ticker",
     field: "symbol",
     width: "76px",
+    keep: "start",
     align: "start",
     cell: (row) => (
       <>
@@ -152,6 +148,7 @@ export const COLUMNS: readonly Column[] = [
   {
     title: "Premium",
     field: "value",
+    keep: "end",
     width: "84px",
     align: "end",
     cell: (row) => (
@@ -176,9 +173,9 @@ export const COLUMNS: readonly Column[] = [
   {
     title: "Chips",
     field: "",
-    width: "minmax(186px, 1fr)",
+    width: "minmax(172px, 1fr)",
     align: "start",
-    cell: (row, catalog) => <Chips row={row} catalog={catalog} />,
+    cell: (row, catalog, { room }) => <Tags row={row} catalog={catalog} room={room} />,
     tip: (row, catalog) => (row.chips ?? []).map((id) => catalog.chip(id)?.label ?? id).join(", ") || undefined,
   },
   {
@@ -191,6 +188,20 @@ export const COLUMNS: readonly Column[] = [
       row.scoreQuality === "partial" ? `partial: ${[row.missingMetrics ?? []].flat().join(", ") || "inputs"} unknown` : undefined,
   },
 ];
+
+/** The least a track takes, in pixels. */
+function least(column: Column, days: boolean): number {
+  return Number(/\d+/.exec((days && column.wider) || column.width)?.[0]);
+}
+
+/** The grid of a row, the least width it has, and what of that the chips may take. */
+export function grid(days: boolean): { tracks: string; width: number; chips: number } {
+  return {
+    tracks: COLUMNS.map((column) => (days && column.wider) || column.width).join(" "),
+    width: COLUMNS.reduce((sum, column) => sum + least(column, days), 0),
+    chips: COLUMNS.filter((column) => column.title === "Chips").reduce((sum, column) => sum + least(column, days), 0),
+  };
+}
 
 /** What the tape calls a field, else its own name in words. */
 export function fieldLabel(json: string, name: string): string {

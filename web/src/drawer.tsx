@@ -5,6 +5,7 @@ import type { Catalog, Field } from "./catalog";
 import { fieldLabel } from "./columns";
 import * as format from "./format";
 import type { Model } from "./model";
+import { Panel } from "./panel";
 import * as query from "./query";
 
 const TYPING = 450;
@@ -33,48 +34,47 @@ export function FilterDrawer({ model }: { model: Model }) {
   const rest = wanted.filter((field) => field.filterable && !placed.has(field));
   const active = query.filters(model.query) !== "";
   return (
-    <aside class="panel" aria-label="Filters">
-      <header>
-        <h2>Filters</h2>
-        {active && (
+    <Panel
+      model={model}
+      label="Filters"
+      heading="Filters"
+      close={() => model.open(null)}
+      beside={
+        active && (
           <button type="button" class="link" onClick={() => model.go(sorting(model.query))}>
             Clear all
           </button>
-        )}
-        <button type="button" class="close" aria-label="Close filters" onClick={() => model.open(null)}>
-          ×
-        </button>
-      </header>
-      <div class="content">
-        <input
-          class="field seek"
-          type="search"
-          placeholder="Find a field…"
-          aria-label="Find a field"
-          value={sought}
-          onInput={(event) => setSought(event.currentTarget.value)}
-        />
-        {symbols.map((field) => (
-          <Tokens {...{ model, catalog, field }} key={field.name} excludes />
-        ))}
-        {enums.map((field) => (
-          <Members {...{ model, catalog, field }} key={field.name} />
-        ))}
-        {exact.map((field) => (
-          <Tokens {...{ model, catalog, field }} key={field.name} />
-        ))}
-        {low === "" && <Scope model={model} catalog={catalog} />}
-        {ranges.length > 0 && <h3>Ranges</h3>}
-        {ranges.map((field) => (
-          <Range {...{ model, catalog, field }} key={field.name} />
-        ))}
-        {rest.length > 0 && <h3>In the filter text</h3>}
-        {rest.map((field) => (
-          <Written {...{ model, catalog, field }} key={field.name} />
-        ))}
-        {!wanted.length && <p class="faint">No field is called that.</p>}
-      </div>
-    </aside>
+        )
+      }
+    >
+      <input
+        class="field seek"
+        type="search"
+        placeholder="Find a field…"
+        aria-label="Find a field"
+        value={sought}
+        onInput={(event) => setSought(event.currentTarget.value)}
+      />
+      {symbols.map((field) => (
+        <Tokens {...{ model, catalog, field }} key={field.name} excludes />
+      ))}
+      {enums.map((field) => (
+        <Members {...{ model, catalog, field }} key={field.name} />
+      ))}
+      {exact.map((field) => (
+        <Tokens {...{ model, catalog, field }} key={field.name} />
+      ))}
+      {low === "" && <Scope model={model} catalog={catalog} />}
+      {ranges.length > 0 && <h3>Ranges</h3>}
+      {ranges.map((field) => (
+        <Range {...{ model, catalog, field }} key={field.name} />
+      ))}
+      {rest.length > 0 && <h3>In the filter text</h3>}
+      {rest.map((field) => (
+        <Written {...{ model, catalog, field }} key={field.name} />
+      ))}
+      {!wanted.length && <p class="faint">No field is called that.</p>}
+    </Panel>
   );
 }
 
@@ -184,7 +184,7 @@ function hint(field: Field, which: "min" | "max"): string {
   const given = field.range?.[which];
   if (typeof given !== "number") return which;
   // limits nobody would type say nothing
-  if (!Number.isInteger(given) || Math.abs(given) > 1e5) return which;
+  if (!Number.isInteger(given) || Math.abs(given) >= 1e4) return which;
   return field.type === "money" ? `$${format.strike(given)}` : field.type === "percent" ? `${given}%` : format.strike(given);
 }
 
@@ -255,7 +255,7 @@ const CANCELLED = "includeCancelled";
 function Scope({ model, catalog }: { model: Model; catalog: Catalog }) {
   const given = catalog.parameters.filter((parameter) => SCOPE.includes(parameter.name));
   const cancelled = catalog.parameters.find((parameter) => parameter.name === CANCELLED);
-  const on = query.get(model.query, CANCELLED) !== "";
+  const on = query.on(model.query, CANCELLED);
   if (!given.length && !cancelled) return null;
   return (
     <>

@@ -11,21 +11,40 @@ function isNumber(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value);
 }
 
+/**
+ * Three significant digits, half up as the number is written: 1.075 is 1.08, though what the machine holds of it is a
+ * little less and `toPrecision` makes 1.07 of that.
+ */
+function significant(size: number): number {
+  if (size === 0) return 0;
+  const exponent = Math.floor(Math.log10(size)) - 2;
+  return Number(`${Math.round(Number((size / 10 ** exponent).toPrecision(15)))}e${exponent}`);
+}
+
 /** Dollars in three significant digits: $987, $12.4K, $1.23M. */
 export function premium(value: unknown): string {
   if (!isNumber(value)) return MISSING;
-  const size = Math.abs(value);
+  const size = significant(Math.abs(value));
   const sign = value < 0 ? "−" : "";
   for (const [unit, letter] of UNITS) {
-    // 999.6 K rounds to 1.00 M, not to 1000 K
-    if (size >= unit * 0.9995) return `${sign}$${(size / unit).toPrecision(3)}${letter}`;
+    if (size >= unit) return `${sign}$${(size / unit).toPrecision(3)}${letter}`;
   }
-  return `${sign}$${size >= 100 ? Math.round(size) : Number(size.toPrecision(3))}`;
+  return `${sign}$${size}`;
 }
 
-/** The same without zeros that say nothing: $5K, $1.5M. */
+const EVERY_DIGIT = new Intl.NumberFormat("en-US", { maximumFractionDigits: 20 });
+
+/** Dollars as short as they can be without rounding: $250K, $1.5M, $1,234,567. */
 export function brief(value: number): string {
-  return premium(value).replace(/(\.\d*?)0+(?=[KMB]$)/, "$1").replace(/\.(?=[KMB]$)/, "");
+  const size = Math.abs(value);
+  const short = size >= 1000 && significant(size) === size;
+  const text = short ? premium(size).replace(/(\.\d*?)0+(?=[KMB]$)/, "$1").replace(/\.(?=[KMB]$)/, "") : `$${EVERY_DIGIT.format(size)}`;
+  return `${value < 0 ? "−" : ""}${text}`;
+}
+
+/** A number with all its digits. */
+export function whole(value: number): string {
+  return EVERY_DIGIT.format(value);
 }
 
 const EXACT = new Intl.NumberFormat("en-US", {
@@ -73,12 +92,34 @@ export function clock(value: unknown): string {
   return time ? `${time[1]}.${(time[2] ?? "").padEnd(3, "0")}` : "";
 }
 
+const DAY_AND_TIME = new Intl.DateTimeFormat("en-US", {
+  timeZone: "America/New_York",
+  month: "short",
+  day: "2-digit",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
+
+/** `Sep 18, 09:30:25` in New York, of an instant as ISO text. */
+export function instant(value: unknown): string {
+  const at = typeof value === "string" ? Date.parse(value) : NaN;
+  return Number.isNaN(at) ? "" : DAY_AND_TIME.format(at);
+}
+
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /** `YYYY-MM-DD` of a date given so, or as the integer YYYYMMDD. */
 export function isoDate(value: unknown): string {
   const text = isNumber(value) ? String(value) : typeof value === "string" ? value : "";
   return /^\d{8}$/.test(text) ? `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6)}` : text;
+}
+
+/** `Jan 16`. */
+export function day(value: unknown): string {
+  const match = /^\d{4}-(\d\d)-(\d\d)/.exec(isoDate(value));
+  return match ? `${MONTHS[Number(match[1]) - 1] ?? "?"} ${match[2]}` : "";
 }
 
 /** `Jan 16 ’26`. */

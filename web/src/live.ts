@@ -3,9 +3,12 @@
  *
  * Reconnecting is done here rather than by EventSource: each connection asks for exactly what follows
  * the last seq seen, waits longer after each failure, and is given up when it stays silent longer than
- * the server's heartbeat allows.
+ * the server's heartbeat allows. A browser does not tell why a stream failed; after the second failure the
+ * server is asked for the same as JSON first, and what it answers decides: whether to go on from the same
+ * seq, to read the page again, or to stop because it will never give this stream.
  */
 
+import * as api from "./api";
 import type { Row } from "./api";
 import type { Query } from "./query";
 
@@ -22,7 +25,8 @@ export interface LiveHandlers {
   degraded(state: Degraded): void;
   /** The gap cannot be filled from the stream, or the rules changed: read again. */
   stale(reason: "reset" | "rules"): void;
-  state(state: LiveState, retryAt: number | null): void;
+  /** `problem` is what the server said when asked why. */
+  state(state: LiveState, retryAt: number | null, problem: Error | null): void;
   watermark(seq: number): void;
 }
 
@@ -43,6 +47,8 @@ interface Frame {
 const SILENCE = 25_000; // the server promises a heartbeat every 10 s
 const FIRST_DELAY = 500;
 const LAST_DELAY = 5_000;
+/** From this failure on the server is asked for the reason before the stream is opened again. */
+const ASK = 2;
 /** A connection made faster than this was never worth a word. */
 const PATIENCE = 400;
 
@@ -51,7 +57,11 @@ export class Live {
   #query: Query = "";
   #seq = 0;
   #opened = false;
+  /** Whether this query's stream ever was open: what never was is not opened again. */
+  #been = false;
   #failures = 0;
+  #problem: Error | null = null;
+  #asking: AbortController | null = null;
   #retry = 0;
   #watchdog = 0;
   #patience = 0;
@@ -64,6 +74,8 @@ export class Live {
     this.#query = query;
     this.#seq = seq;
     this.#failures = 0;
+    this.#problem = null;
+    this.#been = false;
     this.#opened = true;
     this.#connect();
   }
@@ -77,6 +89,8 @@ export class Live {
   close(): void {
     this.#source?.close();
     this.#source = null;
+    this.#asking?.abort();
+    this.#asking = null;
     clearTimeout(this.#retry);
     clearTimeout(this.#watchdog);
     clearTimeout(this.#patience);
@@ -87,23 +101,39 @@ export class Live {
     if (this.#source) this.close();
   }
 
+  /** Go on, without waiting any longer. */
   resume(): void {
-    if (!this.#source && this.#opened) this.#connect();
+    if (!this.#source && this.#opened) this.#again();
+  }
+
+  /** Where the stream goes on. */
+  get #address(): string {
+    return `api/flow/stream?${[this.#query, "batch=1", "snapshot=0", `watermark=${this.#seq}`].filter(Boolean).join("&")}`;
+  }
+
+  #again(): void {
+    if (this.#failures < ASK) this.#connect();
+    else void this.#ask();
+  }
+
+  #tell(retryAt: number | null): void {
+    this.handlers.state(this.#been ? "reconnecting" : "connecting", retryAt, this.#problem);
   }
 
   #connect(): void {
-    clearTimeout(this.#retry);
-    if (this.#failures) this.handlers.state("reconnecting", null);
-    else this.#patience = window.setTimeout(() => this.handlers.state("connecting", null), PATIENCE);
-    const parts = [this.#query, "batch=1", "snapshot=0", `watermark=${this.#seq}`];
-    const source = new EventSource(`api/flow/stream?${parts.filter(Boolean).join("&")}`);
+    this.close();
+    if (this.#failures) this.#tell(null);
+    else this.#patience = window.setTimeout(() => this.#tell(null), PATIENCE);
+    const source = new EventSource(this.#address);
     this.#source = source;
     this.#watch();
     source.onopen = () => {
       this.#failures = 0;
+      this.#problem = null;
+      this.#been = true;
       clearTimeout(this.#patience);
       this.#watch();
-      this.handlers.state("live", null);
+      this.handlers.state("live", null, null);
     };
     source.onerror = () => this.#fail();
     const on = (name: string, handle: (frame: Frame) => void): void => {
@@ -156,21 +186,37 @@ export class Live {
     this.#watchdog = window.setTimeout(() => this.#fail(), SILENCE);
   }
 
-  #fail(): void {
-    this.#source?.close();
-    this.#source = null;
-    clearTimeout(this.#watchdog);
-    clearTimeout(this.#retry);
-    clearTimeout(this.#patience);
-    this.#failures += 1;
-    // A stream refused twice may be refused for good (resume expired, query no longer valid); reading the
-    // page again tells which, and starts a fresh stream when it succeeds.
-    if (this.#failures === 3) {
-      this.handlers.stale("reset");
+  /** Ask for the stream's reason to fail; it is opened again where there is none. */
+  async #ask(): Promise<void> {
+    this.close();
+    this.#tell(null);
+    const asking = new AbortController();
+    this.#asking = asking;
+    try {
+      await api.probe(this.#address, asking.signal);
+    } catch (error) {
+      if (!asking.signal.aborted) this.#refused(error as Error);
       return;
     }
-    const delay = Math.min(LAST_DELAY, FIRST_DELAY * 2 ** this.#failures) * (0.5 + Math.random() / 2);
-    this.handlers.state("reconnecting", Date.now() + delay);
-    this.#retry = window.setTimeout(() => this.#connect(), delay);
+    if (!asking.signal.aborted) this.#connect();
+  }
+
+  #refused(problem: Error): void {
+    if (api.passes(problem)) this.#fail(problem);
+    else if (problem instanceof api.Problem && problem.status === 410) this.handlers.stale("reset");
+    else {
+      this.end();
+      this.handlers.state("off", null, problem);
+    }
+  }
+
+  #fail(problem: Error | null = null): void {
+    this.close();
+    this.#failures += 1;
+    this.#problem = problem;
+    const least = problem instanceof api.Problem ? problem.wait : 0;
+    const delay = Math.max(least, Math.min(LAST_DELAY, FIRST_DELAY * 2 ** this.#failures) * (0.5 + Math.random() / 2));
+    this.#tell(Date.now() + delay);
+    this.#retry = window.setTimeout(() => this.#again(), delay);
   }
 }

@@ -46,7 +46,7 @@ function App({ model }: { model: Model }) {
         <Tape model={model} phone={phone} />
         {model.panel === "filters" && <FilterDrawer model={model} />}
         {model.panel === "alerts" && <AlertsDrawer model={model} />}
-        {model.panel === "row" && <RowDrawer model={model} key="row" />}
+        {model.panel === "row" && <RowDrawer model={model} />}
       </main>
       {model.panel === "help" && <Help model={model} />}
     </>
@@ -73,8 +73,8 @@ function ticker(model: Model, exclude: boolean): void {
 function keys(model: Model): Record<string, () => void> {
   return {
     "/": () => document.querySelector<HTMLInputElement>("#where")?.focus(),
-    e: () => model.open(model.panel === "filters" ? null : "filters"),
-    a: () => model.open(model.panel === "alerts" ? null : "alerts"),
+    e: () => model.open(model.panel === "filters" ? null : "filters", true),
+    a: () => model.open(model.panel === "alerts" ? null : "alerts", true),
     p: () => model.pause(!model.paused),
     j: () => step(model, 1),
     k: () => step(model, -1),
@@ -85,7 +85,7 @@ function keys(model: Model): Record<string, () => void> {
       document.querySelector(".scroll")?.scrollTo({ top: 0 });
     },
     Enter: () => {
-      if (model.selected !== null) model.open("row");
+      if (model.selected !== null) model.open("row", true);
     },
     Escape: () => {
       if (model.panel !== null && model.panel !== "row") model.open(null);

@@ -4,27 +4,14 @@ import * as api from "./api";
 import type { Catalog } from "./catalog";
 import { Live, type Degraded, type LiveState } from "./live";
 import * as query from "./query";
+import { Rows } from "./rows";
+import type { Sums } from "./sums";
+import { Waiting } from "./waiting";
 
 export type Panel = "filters" | "alerts" | "row" | "help" | null;
 
-export interface ChipCount {
-  on: number;
-  unknown: number;
-}
-
-/** Sums over the loaded rows. */
-export interface Totals {
-  premium: number;
-  calls: number;
-  puts: number;
-  bullish: number;
-  bearish: number;
-}
-
 /** Rows kept in memory; live rows push the oldest out beyond this. */
 const MOST_ROWS = 50_000;
-/** Rows held while paused; beyond this the page reads again when it resumes. */
-const MOST_HELD = 5_000;
 /** How long a hidden tab keeps its stream. */
 const HIDDEN = 60_000;
 /** How often the catalog is read again. */
@@ -36,40 +23,35 @@ const MOST_FLASHES = 12;
 export class Model {
   catalog: Catalog | null = null;
   query: query.Query = query.parse(location.search);
-  rows: api.Row[] = [];
-  readonly counts = new Map<string, ChipCount>();
-  totals: Totals = { premium: 0, calls: 0, puts: 0, bullish: 0, bearish: 0 };
+  readonly tape = new Rows();
   meta: api.Meta | null = null;
   loaded = false;
   refreshing = false;
   loadingMore = false;
   cursor: string | null = null;
   truncated = false;
+  /** Why the last answer is missing. */
   problem: Error | null = null;
+  /** Why the stream is missing, as far as the server says. */
+  unfollowed: Error | null = null;
   retryAt: number | null = null;
   live: LiveState = "connecting";
   degraded: Degraded = { degraded: false, reasons: [] };
   watermark = 0;
+  /** The session that is traded now, where the query names another's days. */
+  session = "";
   paused = false;
-  held: api.Row[] = [];
-  heldTooMany = false;
-  /** Rows that arrived while the sort gives them no place at the top. */
-  elsewhere = 0;
+  readonly waiting = new Waiting();
   /** Rows put on top since the page was loaded: views keep their place by it. */
   prepended = 0;
   selected: string | null = null;
   panel: Panel = null;
+  /** Whether the panel was opened by a key, and takes the focus. */
+  byKey = false;
   /** Counts how often the tape was replaced; views start again at the top. */
   generation = 0;
   readonly fresh = new Set<string>();
-  readonly retracted = new Set<string>();
 
-  /**
-   * Place of each row as a number that stays true while rows are put on top: the first row's is `#top`,
-   * each following one's is one less.
-   */
-  readonly #places = new Map<string, number>();
-  #top = 0;
   readonly #listeners = new Set<() => void>();
   readonly #live: Live;
   #arrived: api.Row[] = [];
@@ -81,6 +63,8 @@ export class Model {
   #timer = 0;
 
   constructor() {
+    const kept = query.kept();
+    if (kept && !this.query) this.#address((this.query = kept), true);
     this.#live = new Live({
       rows: (rows) => this.#arrive(rows),
       retracted: (rows) => this.#retract(rows),
@@ -89,9 +73,10 @@ export class Model {
         this.emit();
       },
       stale: (reason) => void this.#stale(reason),
-      state: (state, retryAt) => {
+      state: (state, retryAt, problem) => {
         this.live = state;
         this.retryAt = retryAt;
+        this.unfollowed = problem;
         this.emit();
       },
       watermark: (seq) => {
@@ -148,10 +133,14 @@ export class Model {
   /** Go to another query; typing replaces the history entry, decisions add one. */
   go(next: query.Query, replace = false): void {
     if (next === this.query) return;
+    this.#address(next, replace);
+    this.#enter(next);
+  }
+
+  #address(next: query.Query, replace: boolean): void {
     const address = next ? `?${next}` : location.pathname;
     if (replace) history.replaceState(null, "", address);
     else history.pushState(null, "", address);
-    this.#enter(next);
   }
 
   #enter(next: query.Query): void {
@@ -167,11 +156,12 @@ export class Model {
     const abort = new AbortController();
     this.#abort = abort;
     this.refreshing = true;
+    this.unfollowed = null;
     this.emit();
     let page: api.Page;
     try {
       if (!this.catalog) this.catalog = await api.catalog();
-      page = await api.page(this.query, {}, abort.signal);
+      [page, this.session] = await Promise.all([api.page(this.query, {}, abort.signal), this.#current(abort.signal)]);
     } catch (error) {
       if (!abort.signal.aborted) this.#fail(error as Error, () => this.refresh());
       return;
@@ -182,52 +172,53 @@ export class Model {
     this.#live.open(query.filters(this.query), Math.min(page.meta.asOfSeq, page.meta.watermark));
   }
 
+  /** The session that is traded now, where it may matter. */
+  async #current(signal: AbortSignal): Promise<string> {
+    return query.lastDay(this.query) === "" ? "" : api.session(signal).catch(() => "");
+  }
+
   #replace(page: api.Page): void {
-    this.#reset();
-    this.#arrived = [];
-    this.held = [];
-    this.heldTooMany = false;
-    this.elsewhere = 0;
+    this.#empty();
+    this.tape.clear(this.#asksForCancelled(page.meta.where));
     this.truncated = false;
     this.fresh.clear();
-    this.retracted.clear();
     this.#append(page);
     this.#answered = this.query;
     this.meta = page.meta;
     this.watermark = page.meta.watermark;
     this.degraded = { degraded: page.meta.degraded, reasons: page.meta.degradedReason ?? [] };
     this.problem = null;
+    this.unfollowed = null;
     this.retryAt = null;
     this.loaded = true;
     this.refreshing = false;
     this.generation += 1;
-    if (this.selected !== null && !this.#places.has(this.selected)) this.select(null);
+    if (this.selected !== null && this.tape.at(this.selected) === undefined) this.select(null);
     this.emit();
   }
 
-  #reset(): void {
-    this.rows = [];
-    this.#places.clear();
-    this.counts.clear();
-    this.totals = { premium: 0, calls: 0, puts: 0, bullish: 0, bearish: 0 };
+  /** Whether cancelled prints are what the filter is about, as the server takes it. */
+  #asksForCancelled(where: string): boolean {
+    const names = ["cancelled", "cancelRecord"].map((json) => this.catalog?.field(json)?.name).filter(Boolean);
+    return query.on(this.query, "includeCancelled") || (names.length > 0 && new RegExp(`\\b(${names.join("|")})\\b`).test(where));
+  }
+
+  /** Let go of the rows, and of those on their way: they answer another query than the next ones. */
+  #empty(): void {
+    this.tape.clear();
+    this.#arrived = [];
+    this.waiting.clear();
   }
 
   #clear(): void {
-    this.#reset();
+    this.#empty();
     this.#answered = null;
     this.cursor = null;
-    this.held = [];
-    this.elsewhere = 0;
     this.select(null);
   }
 
   #append(page: api.Page): void {
-    const added = page.data.filter((row) => !this.#places.has(row.id));
-    added.forEach((row, at) => {
-      this.#places.set(row.id, this.#top - this.rows.length - at);
-      this.#count(row, 1);
-    });
-    this.rows = this.rows.concat(added);
+    this.tape.append(page.data);
     this.cursor = page.page.hasMore ? page.page.nextCursor : null;
   }
 
@@ -235,12 +226,14 @@ export class Model {
     this.refreshing = false;
     this.loadingMore = false;
     this.problem = error;
-    const passing = error instanceof api.Unreachable || (error instanceof api.Problem && error.status >= 429);
+    const passing = api.passes(error);
+    const refused = error instanceof api.Problem ? error.refuses : !passing;
     // rows of another query are never shown as this one's
-    if (!passing || this.#answered !== this.query) this.#clear();
+    if (refused || this.#answered !== this.query) this.#clear();
     if (passing) {
       this.#failures += 1;
-      const delay = Math.min(5_000, 500 * 2 ** this.#failures) * (0.5 + Math.random() / 2);
+      const least = error instanceof api.Problem ? error.wait : 0;
+      const delay = Math.max(least, Math.min(5_000, 500 * 2 ** this.#failures) * (0.5 + Math.random() / 2));
       this.retryAt = Date.now() + delay;
       this.live = "reconnecting";
       clearTimeout(this.#timer);
@@ -266,7 +259,7 @@ export class Model {
     } catch (error) {
       if (abort?.signal.aborted) return;
       // an expired cursor means the walk is over, not that the rows shown are wrong
-      if (error instanceof api.Problem) {
+      if (error instanceof api.Problem && error.refuses) {
         this.cursor = null;
         this.truncated = true;
       }
@@ -274,6 +267,12 @@ export class Model {
       this.loadingMore = false;
       this.emit();
     }
+  }
+
+  /** Do not wait for the next try. */
+  retry(): void {
+    if (!this.problem) this.#live.resume();
+    else void (this.catalog ? this.refresh() : this.start());
   }
 
   #stale(reason: "reset" | "rules"): Promise<void> {
@@ -303,41 +302,18 @@ export class Model {
     this.#arrived = [];
     const added: api.Row[] = [];
     for (const row of arrived.values()) {
-      const at = this.#at(row.id);
-      if (at === undefined) added.push(row);
-      else this.#update(at, row);
+      if (!this.tape.update(row)) added.push(row);
     }
     if (!added.length) return;
-    if (this.paused) this.#hold(added);
-    else if (query.newestFirst(this.query)) this.#prepend(added);
-    else this.elsewhere += added.length;
-  }
-
-  #hold(rows: api.Row[]): void {
-    const held = new Map(this.held.map((row) => [row.id, row]));
-    for (const row of rows) held.set(row.id, row);
-    this.held = [...held.values()];
-    if (this.held.length > MOST_HELD) {
-      this.held = this.held.slice(-MOST_HELD);
-      this.heldTooMany = true;
-    }
+    if (!query.newestFirst(this.query)) this.waiting.elsewhere += added.length;
+    else if (this.paused) this.waiting.hold(added);
+    else this.#prepend(added);
   }
 
   #prepend(rows: api.Row[]): void {
     rows.sort((a, b) => b.seq - a.seq);
-    this.#top += rows.length;
-    rows.forEach((row, at) => {
-      this.#places.set(row.id, this.#top - at);
-      this.#count(row, 1);
-    });
-    this.rows = rows.concat(this.rows);
     this.prepended += rows.length;
-    if (this.rows.length > MOST_ROWS) {
-      for (const row of this.rows.slice(MOST_ROWS)) {
-        this.#places.delete(row.id);
-        this.#count(row, -1);
-      }
-      this.rows = this.rows.slice(0, MOST_ROWS);
+    if (this.tape.prepend(rows, MOST_ROWS)) {
       this.cursor = null;
       this.truncated = true;
     }
@@ -348,50 +324,33 @@ export class Model {
     }
   }
 
-  #update(at: number, row: api.Row): void {
-    const old = this.rows[at];
-    if (!old) return;
-    this.#count(old, -1);
-    this.#count(row, 1);
-    this.rows[at] = row;
-  }
-
   #retract(rows: api.Row[]): void {
-    for (const row of rows) {
-      this.retracted.add(row.id);
-      const at = this.#at(row.id);
-      if (at !== undefined) this.#update(at, { ...this.rows[at], ...row });
-    }
+    for (const row of rows) this.tape.retract(row);
     this.emit();
   }
 
-  #at(id: string): number | undefined {
-    const place = this.#places.get(id);
-    return place === undefined ? undefined : this.#top - place;
+  get rows(): api.Row[] {
+    return this.tape.list;
   }
 
-  #count(row: api.Row, by: 1 | -1): void {
-    for (const [ids, key] of [
-      [row.chips, "on"],
-      [row.chipsUnknown, "unknown"],
-    ] as const) {
-      for (const id of ids ?? []) {
-        let count = this.counts.get(id);
-        if (!count) this.counts.set(id, (count = { on: 0, unknown: 0 }));
-        count[key] += by;
-      }
-    }
-    const value = typeof row.value === "number" ? row.value * by : 0;
-    this.totals.premium += value;
-    if (row.right === "CALL") this.totals.calls += value;
-    else this.totals.puts += value;
-    if (row.sentiment === "bullish") this.totals.bullish += value;
-    else if (row.sentiment === "bearish") this.totals.bearish += value;
+  /** Sums over the loaded rows. */
+  get sums(): Sums {
+    return this.tape.sums;
   }
 
-  /** New rows the reader has not been shown. */
-  get waiting(): number {
-    return this.held.length + this.elsewhere;
+  /** Whether the query ends before the session that is traded now: no new rows will match. */
+  get past(): boolean {
+    return query.endsBefore(this.query, this.session);
+  }
+
+  /** Whether the rows are, or may be, of several days. */
+  get manyDays(): boolean {
+    return this.tape.days.size > 1 || query.manyDays(this.query);
+  }
+
+  /** What stands in the way of rows or of their stream. */
+  get trouble(): Error | null {
+    return this.problem ?? this.unfollowed;
   }
 
   pause(paused: boolean): void {
@@ -402,24 +361,23 @@ export class Model {
 
   /** Show the rows that wait: those held go on top, others need the server's sort. */
   showWaiting(): void {
-    if (this.heldTooMany || this.elsewhere) {
+    if (this.waiting.unplaced) {
       void this.refresh();
       return;
     }
-    const held = this.held;
-    this.held = [];
+    const held = this.waiting.take();
     if (query.newestFirst(this.query)) this.#prepend(held);
     this.emit();
   }
 
   row(id: string | null): api.Row | undefined {
-    const at = id === null ? undefined : this.#at(id);
+    const at = id === null ? undefined : this.tape.at(id);
     return at === undefined ? undefined : this.rows[at];
   }
 
   /** Position of the selected row, or -1. */
   get selectedAt(): number {
-    return this.selected === null ? -1 : (this.#at(this.selected) ?? -1);
+    return this.selected === null ? -1 : (this.tape.at(this.selected) ?? -1);
   }
 
   select(id: string | null): void {
@@ -428,8 +386,9 @@ export class Model {
     this.emit();
   }
 
-  open(panel: Panel): void {
+  open(panel: Panel, byKey = false): void {
     this.panel = panel;
+    this.byKey = byKey;
     this.emit();
   }
 }

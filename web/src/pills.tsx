@@ -19,8 +19,8 @@ export interface Pill {
 function bound(value: string, type: string): string {
   const number = Number(value);
   if (value === "" || Number.isNaN(number)) return value;
-  if (type === "money") return Math.abs(number) >= 1000 ? format.brief(number) : `$${format.strike(number)}`;
-  return type === "percent" ? `${number}%` : format.strike(number);
+  if (type === "money") return format.brief(number);
+  return type === "percent" ? `${number}%` : format.whole(number);
 }
 
 const LISTS = ["chips", "notChips"];
@@ -35,9 +35,11 @@ export function pills(state: query.Query, catalog: Catalog): Pill[] {
       const label = known && known.field.type !== "symbol" && known.field.type !== "enum" ? `${fieldLabel(known.field.json, known.field.name)} ` : "";
       for (const item of value.split(",").filter((text) => text.trim() !== "")) {
         const excluded = item.startsWith("-") && known?.field.type === "symbol";
+        // a ticker may be called as a chip is: C is Citigroup and an alias of Calls
+        const chip = LISTS.includes(param) ? catalog.chip(item) : undefined;
         found.push({
           key: `${param}=${item}`,
-          text: label + (catalog.chip(item)?.label ?? (excluded ? item.slice(1) : item)),
+          text: label + (chip?.label ?? (excluded ? item.slice(1) : item)),
           negated: param === "notChips" || excluded,
           without: query.setList(state, param, query.list(state, param).filter((text) => text !== item.trim())),
           param,

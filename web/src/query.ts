@@ -104,6 +104,50 @@ export function setSort(query: Query, by: string, order: "asc" | "desc"): Query 
   return set(query, { sortBy: plain ? null : by, sortOrder: plain || order === "desc" ? null : order });
 }
 
+/** Whether a switch such as `includeCancelled` is on, in the words the API takes. */
+export function on(query: Query, name: string): boolean {
+  return ["1", "true", "yes", "on"].includes(get(query, name).toLowerCase());
+}
+
+/** A day as digits, of `2026-09-18`, `20260918`, or a time on it. */
+function digits(text: string): string {
+  return text.replaceAll("-", "").slice(0, 8);
+}
+
+/** The last day its rows can be of, as digits; "" without an end. */
+export function lastDay(query: Query): string {
+  const dates = list(query, "date").map(digits).sort();
+  return [dates.at(-1) ?? "", digits(get(query, "to"))].filter(Boolean).sort()[0] ?? "";
+}
+
+/** Whether its last day is before the session of that date. */
+export function endsBefore(query: Query, session: string): boolean {
+  const last = lastDay(query);
+  return last !== "" && session !== "" && last < digits(session);
+}
+
+/** Whether its rows may be of more than one day. */
+export function manyDays(query: Query): boolean {
+  const dates = list(query, "date");
+  if (dates.length) return dates.length > 1;
+  const [from, to] = [digits(get(query, "from")), digits(get(query, "to"))];
+  return Number(get(query, "sessions")) > 1 || ((from !== "" || to !== "") && from !== to);
+}
+
+const KEPT = "phenix.query";
+
+/** Keep a query while the browser signs in, which leads back to the page without one. */
+export function keep(query: Query): void {
+  sessionStorage.setItem(KEPT, query);
+}
+
+/** The query that was kept, once. */
+export function kept(): Query {
+  const found = sessionStorage.getItem(KEPT) ?? "";
+  sessionStorage.removeItem(KEPT);
+  return found;
+}
+
 /** Only the parameters that choose rows: what the stream takes, and what "clear" removes. */
 export function filters(query: Query): Query {
   return set(query, Object.fromEntries(SORTING.map((name) => [name, null])));

@@ -6,6 +6,7 @@ import { Diagnostics, Message } from "./diagnostics";
 import * as format from "./format";
 import type { Model } from "./model";
 import { pills, type Pill } from "./pills";
+import * as query from "./query";
 
 export const LAG = "enrichment_lag_high";
 
@@ -21,15 +22,27 @@ export function reasons(codes: readonly string[]): string {
   return codes.map((code) => REASONS[code] ?? format.words(code)).join(" ") || "The server says its answers are incomplete.";
 }
 
+/** Whether rows shown stay right under a problem: it is about who asks, or when, and not about the filter. */
+export function keepsRows(problem: Error): boolean {
+  return api.passes(problem) || (problem instanceof api.Problem && !problem.refuses);
+}
+
+const HEADINGS: Record<number, string> = {
+  401: "You are signed out",
+  403: "You may not read this",
+  429: "Too many requests",
+};
+
+function heading(problem: Error | null): string {
+  if (!(problem instanceof api.Problem)) return "No connection to the server";
+  return HEADINGS[problem.status] ?? (problem.passing ? "The server cannot answer now" : "The server refused this filter");
+}
+
 export function Banner({ model }: { model: Model }) {
-  const unreachable = model.problem instanceof api.Unreachable && model.rows.length > 0;
-  if (unreachable) {
-    return (
-      <div class="banner" role="status">
-        <b>Not connected.</b> The rows below are as of the last answer. <Retry model={model} />
-      </div>
-    );
-  }
+  const { problem, unfollowed } = model;
+  // without rows the tape itself says what is wrong
+  if (problem && model.rows.length > 0) return <Trouble model={model} problem={problem} />;
+  if (unfollowed && !problem) return <Trouble model={model} problem={unfollowed} />;
   if (!model.degraded.degraded) return null;
   return (
     <div class="banner" role="status">
@@ -37,12 +50,53 @@ export function Banner({ model }: { model: Model }) {
       {model.degraded.reasons.includes(LAG) && (
         <>
           {" "}
-          <button type="button" class="link" onClick={() => void model.refresh()}>
-            Read the newest
-          </button>
+          <ReadAgain model={model}>Read the newest</ReadAgain>
         </>
       )}
     </div>
+  );
+}
+
+/** What stands in the way of newer rows, above those there are. */
+function Trouble({ model, problem }: { model: Model; problem: Error }) {
+  const refused = problem instanceof api.Problem && problem.refuses;
+  const said = refused ? "Not live" : problem instanceof api.Problem ? heading(problem) : "Not connected";
+  return (
+    <div class="banner" role="status">
+      <b>{said}.</b>{" "}
+      {problem instanceof api.Problem && (
+        <>
+          {refused && "No stream for this filter: "}
+          <Message text={sentence(problem)} />{" "}
+        </>
+      )}
+      {model.rows.length > 0 && "The rows below are as of the last answer. "}
+      {refused ? <ReadAgain model={model}>Read again</ReadAgain> : <Way model={model} problem={problem} />}
+    </div>
+  );
+}
+
+/** What the server said, with its help, as one sentence. */
+function sentence({ message, errors }: api.Problem): string {
+  return `${[message, ...errors.flatMap((error) => error.help ?? [])].map((text) => text.replace(/\.$/, "")).join("; ")}.`;
+}
+
+function ReadAgain({ model, children }: { model: Model; children: string }) {
+  return (
+    <button type="button" class="link" onClick={() => void model.refresh()}>
+      {children}
+    </button>
+  );
+}
+
+/** What can be done about a problem that is not the filter's. */
+function Way({ model, problem }: { model: Model; problem: Error | null }) {
+  if (api.passes(problem)) return <Retry model={model} />;
+  if (!(problem instanceof api.Problem && problem.status === 401)) return <ReadAgain model={model}>Read again</ReadAgain>;
+  return (
+    <a class="button" href="login" onClick={() => query.keep(model.query)}>
+      Sign in
+    </a>
   );
 }
 
@@ -56,7 +110,7 @@ function Retry({ model }: { model: Model }) {
   return (
     <>
       {left > 0 ? `Trying again in ${left} s. ` : "Trying again… "}
-      <button type="button" class="link" onClick={() => void (model.catalog ? model.refresh() : model.start())}>
+      <button type="button" class="link" onClick={() => model.retry()}>
         Now
       </button>
     </>
@@ -65,10 +119,10 @@ function Retry({ model }: { model: Model }) {
 
 export function Failure({ model }: { model: Model }) {
   const { problem } = model;
-  if (problem instanceof api.Problem && problem.status < 500) {
+  if (problem instanceof api.Problem && problem.refuses) {
     return (
       <div class="state" role="alert">
-        <h2>The server refused this filter</h2>
+        <h2>{heading(problem)}</h2>
         {problem.errors.length === 0 && (
           <p>
             <Message text={problem.message} />
@@ -80,10 +134,10 @@ export function Failure({ model }: { model: Model }) {
   }
   return (
     <div class="state" role="alert">
-      <h2>{problem instanceof api.Problem ? "The server cannot answer now" : "No connection to the server"}</h2>
+      <h2>{heading(problem)}</h2>
       <p>{problem?.message}</p>
       <p>
-        <Retry model={model} />
+        <Way model={model} problem={problem} />
       </p>
     </div>
   );
@@ -116,10 +170,15 @@ export function Empty({ model }: { model: Model }) {
       </div>
     );
   }
+  const more = model.past
+    ? "The last day of this filter is over: no new rows will match."
+    : model.live === "off"
+      ? "New rows that match do not appear by themselves now."
+      : "New rows that match will appear here by themselves.";
   return (
     <div class="state">
       <h2>No rows match</h2>
-      <p>New rows that match will appear here by themselves. Or take a filter away:</p>
+      <p>{more} Take a filter away to see others:</p>
       <div class="removals">
         {list.map((pill: Pill) => (
           <button type="button" class="button" key={pill.key} onClick={() => model.go(pill.without)}>

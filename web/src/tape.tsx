@@ -1,21 +1,29 @@
 /** The tape: a virtual table that never moves a row the reader is pointing at. */
 
 import { Component } from "preact";
-import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { Virtualizer, elementScroll, observeElementOffset, observeElementRect } from "@tanstack/virtual-core";
 import type { Row } from "./api";
 import type { Catalog } from "./catalog";
-import { COLUMNS, Chips, RightGlyph, type Column } from "./columns";
+import { COLUMNS, RightGlyph, grid, type Column, type View } from "./columns";
 import * as format from "./format";
 import type { Model } from "./model";
 import * as query from "./query";
-import { Empty, Failure } from "./states";
+import { Empty, Failure, keepsRows } from "./states";
+import { Tags, widthOf } from "./tags";
 
 const WIDE_ROW = 27;
 const PHONE_ROW = 62;
 const AHEAD = 40;
 
-const TRACKS = COLUMNS.map((column) => column.width).join(" ");
+/** Space left and right of a cell's content, and of a row on a phone. */
+const CELL_PADDING = 14;
+const PHONE_PADDING = 24;
+/** Between what stands in a line on a phone, and its fonts. */
+const PHONE_GAP = 8;
+const PHONE_FONT = "12px";
+/** Of the side, wide enough for its border as well. */
+const PHONE_SIDE = "600 13px";
 
 type Rows = Virtualizer<HTMLDivElement, HTMLDivElement>;
 
@@ -41,6 +49,20 @@ function useVirtual(count: number, height: number, scroller: () => HTMLDivElemen
   return virtual;
 }
 
+/** Width of an element, followed. */
+function useWidth(element: () => HTMLElement | null): number {
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    const found = element();
+    if (!found) return;
+    setWidth(found.clientWidth);
+    const observer = new ResizeObserver(() => setWidth(found.clientWidth));
+    observer.observe(found);
+    return () => observer.disconnect();
+  }, []);
+  return width;
+}
+
 interface RowProps {
   row: Row;
   at: number;
@@ -48,8 +70,9 @@ interface RowProps {
   phone: boolean;
   selected: boolean;
   fresh: boolean;
-  retracted: boolean;
+  gone: boolean;
   catalog: Catalog;
+  view: View;
   open: (id: string) => void;
 }
 
@@ -63,13 +86,13 @@ class RowView extends Component<RowProps> {
       next.selected !== now.selected ||
       next.phone !== now.phone ||
       next.fresh !== now.fresh ||
-      next.retracted !== now.retracted ||
-      next.catalog !== now.catalog
+      next.gone !== now.gone ||
+      next.catalog !== now.catalog ||
+      next.view !== now.view
     );
   }
 
-  render({ row, at, top, phone, selected, fresh, retracted, catalog, open }: RowProps) {
-    const gone = retracted || row.cancelled === true;
+  render({ row, at, top, phone, selected, fresh, gone, catalog, view, open }: RowProps) {
     const names = ["row", String(row.sentiment ?? "")];
     if (gone) names.push("gone");
     if (row.cancelRecord === true) names.push("record");
@@ -86,24 +109,25 @@ class RowView extends Component<RowProps> {
         style={{ transform: `translateY(${top}px)` }}
         onClick={() => open(row.id)}
       >
-        {phone ? <PhoneRow row={row} catalog={catalog} gone={gone} /> : <WideRow row={row} catalog={catalog} gone={gone} />}
+        {phone ? <PhoneRow {...{ row, catalog, gone, view }} /> : <WideRow {...{ row, catalog, gone, view }} />}
       </div>
     );
   }
 }
 
-interface CellsProps {
-  row: Row;
-  catalog: Catalog;
-  gone: boolean;
+type CellsProps = Pick<RowProps, "row" | "catalog" | "gone" | "view">;
+
+/** The classes of a column's cells, in its head as in its rows. */
+function place(column: Column): string {
+  return `cell ${column.align}${column.keep ? ` keep-${column.keep}` : ""}`;
 }
 
-function WideRow({ row, catalog, gone }: CellsProps) {
+function WideRow({ row, catalog, gone, view }: CellsProps) {
   return (
     <>
       {COLUMNS.map((column, at) => (
-        <span role="gridcell" class={`cell ${column.align} c${at}`} title={column.tip?.(row, catalog)} key={column.title}>
-          {column.cell(row, catalog)}
+        <span role="gridcell" class={`${place(column)} c${at}`} title={column.tip?.(row, catalog)} key={column.title}>
+          {column.cell(row, catalog, view)}
           {gone && at === 0 && <span class="sr">, cancelled</span>}
         </span>
       ))}
@@ -111,7 +135,12 @@ function WideRow({ row, catalog, gone }: CellsProps) {
   );
 }
 
-function PhoneRow({ row, catalog, gone }: CellsProps) {
+function PhoneRow({ row, catalog, gone, view }: CellsProps) {
+  const time = `${view.days ? `${format.day(row.tradeTsEt)} ` : ""}${format.clock(row.tradeTsEt).slice(0, 8)}`;
+  const side = row.side ? String(row.side) : "";
+  const fill = `${format.count(row.size)} @ ${format.price(row.price)}`;
+  const said = widthOf(time, PHONE_FONT) + widthOf(fill, PHONE_FONT) + 2 * PHONE_GAP;
+  const room = view.room - said - (side ? widthOf(side, PHONE_SIDE) + PHONE_GAP : 0);
   return (
     <span role="gridcell" class="card">
       <span class="line">
@@ -128,12 +157,10 @@ function PhoneRow({ row, catalog, gone }: CellsProps) {
         </b>
       </span>
       <span class="line small">
-        <span class="faint">{format.clock(row.tradeTsEt).slice(0, 8)}</span>
-        {row.side ? <span class={`side ${String(row.side).toLowerCase()}`}>{String(row.side)}</span> : null}
-        <span>
-          {format.count(row.size)} @ {format.price(row.price)}
-        </span>
-        <Chips row={row} catalog={catalog} />
+        <span class="faint">{time}</span>
+        {side && <span class={`side ${side.toLowerCase()}`}>{side}</span>}
+        <span>{fill}</span>
+        <Tags row={row} catalog={catalog} room={room} />
         {gone && <span class="sr">cancelled</span>}
       </span>
     </span>
@@ -150,7 +177,7 @@ function Header({ model, column }: { model: Model; column: Column }) {
     model.go(next ? query.setSort(model.query, column.field, next) : query.setSort(model.query, "seq", "desc"));
   };
   return (
-    <span role="columnheader" class={`cell ${column.align}`} aria-sort={field?.sortable ? state : undefined}>
+    <span role="columnheader" class={place(column)} aria-sort={field?.sortable ? state : undefined}>
       {field?.sortable ? (
         <button type="button" class={sorted ? "sort on" : "sort"} onClick={sort} title={field.doc}>
           {column.title}
@@ -172,6 +199,11 @@ export function Tape({ model, phone }: { model: Model; phone: boolean }) {
   const { rows, catalog } = model;
   const height = phone ? PHONE_ROW : WIDE_ROW;
   const virtual = useVirtual(rows.length, height, () => scroller.current);
+  const width = useWidth(() => scroller.current);
+  const days = model.manyDays;
+  const { tracks, width: least, chips } = useMemo(() => grid(days), [days]);
+  const room = phone ? width - PHONE_PADDING : Math.max(0, width - least) + chips - CELL_PADDING;
+  const view = useMemo<View>(() => ({ days, room }), [days, room]);
 
   const moveTo = (top: number): void => {
     const element = scroller.current;
@@ -232,7 +264,7 @@ export function Tape({ model, phone }: { model: Model; phone: boolean }) {
     if (rows.length && last >= rows.length - AHEAD) void model.more();
   }, [last, rows.length, model.cursor]);
 
-  const waiting = model.waiting + above;
+  const waiting = model.waiting.count + above;
   const open = (id: string): void => {
     model.select(id);
     model.open("row");
@@ -246,18 +278,18 @@ export function Tape({ model, phone }: { model: Model; phone: boolean }) {
           class="waiting"
           onClick={() => {
             if (model.paused) model.pause(false);
-            else if (model.waiting) model.showWaiting();
+            else if (model.waiting.count) model.showWaiting();
             toTop();
           }}
         >
           ↑ {format.count(waiting)}
-          {model.heldTooMany ? "+" : ""} new{model.elsewhere ? " · refresh" : ""}
+          {model.waiting.tooMany ? "+" : ""} new{model.waiting.elsewhere ? " · refresh" : ""}
         </button>
       )}
       <div
-        class={`scroll${model.refreshing && model.loaded ? " stale" : ""}`}
+        class={`scroll${model.refreshing && model.loaded ? " stale" : ""}${!phone && width < least ? " narrow" : ""}`}
         ref={scroller}
-        style={{ "--tracks": TRACKS }}
+        style={{ "--tracks": tracks, "--least": `${least}px` }}
         onScroll={scrolled}
         tabIndex={0}
         role="grid"
@@ -301,8 +333,9 @@ export function Tape({ model, phone }: { model: Model; phone: boolean }) {
                     phone={phone}
                     selected={row.id === model.selected}
                     fresh={model.fresh.has(row.id)}
-                    retracted={model.retracted.has(row.id)}
+                    gone={model.tape.gone(row)}
                     catalog={catalog}
+                    view={view}
                     open={open}
                   />
                 )
@@ -325,7 +358,8 @@ function Foot({ model }: { model: Model }) {
       </div>
     );
   }
-  if (model.rows.length === 0) return model.problem ? <Failure model={model} /> : model.refreshing ? null : <Empty model={model} />;
+  if (model.problem && (model.rows.length === 0 || !keepsRows(model.problem))) return <Failure model={model} />;
+  if (model.rows.length === 0) return model.refreshing ? null : <Empty model={model} />;
   if (model.loadingMore) return <div class="tail">Loading older rows…</div>;
   if (model.cursor !== null) return <div class="tail">&nbsp;</div>;
   return (

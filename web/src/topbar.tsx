@@ -36,7 +36,8 @@ export function feed(model: Model): { state: string; word: string; text: string 
   if (model.paused) return { state: "paused", word: "Paused", text: "New rows wait until you resume." };
   if (model.live === "reconnecting") return { state: "reconnecting", word: "Reconnecting", text: "The connection was lost; nothing will be missed when it is back." };
   if (model.live === "connecting" || (!model.loaded && !model.problem)) return { state: "connecting", word: "Connecting", text: "" };
-  if (model.live === "off") return { state: "off", word: "Not live", text: "No stream for this filter." };
+  if (model.live === "off") return { state: "off", word: "Not live", text: model.trouble?.message ?? "No stream for this filter." };
+  if (model.past) return { state: "past", word: "Past day", text: "The session of these rows is over; no new ones come." };
   if (model.degraded.degraded) return { state: "degraded", word: "Degraded", text: reasons(model.degraded.reasons) };
   return { state: "live", word: "Live", text: "New rows arrive by themselves." };
 }
@@ -83,7 +84,7 @@ export function TopBar({ model }: { model: Model }) {
           class="icon wide"
           aria-expanded={model.panel === "filters"}
           title="Filters (e)"
-          onClick={() => model.open(model.panel === "filters" ? null : "filters")}
+          onClick={(event) => model.open(model.panel === "filters" ? null : "filters", event.detail === 0)}
         >
           Filters{active > 0 && <b class="badge">{active}</b>}
         </button>
@@ -92,7 +93,7 @@ export function TopBar({ model }: { model: Model }) {
           class="icon wide"
           aria-expanded={model.panel === "alerts"}
           title="Alerts (a)"
-          onClick={() => model.open(model.panel === "alerts" ? null : "alerts")}
+          onClick={(event) => model.open(model.panel === "alerts" ? null : "alerts", event.detail === 0)}
         >
           Alerts
         </button>
@@ -124,15 +125,18 @@ function Shadow({ candidate }: { candidate: Candidate }) {
 
 /** Sums over the loaded rows, and what the rules are compared with. */
 export function Strip({ model }: { model: Model }) {
-  const { totals, rows } = model;
+  const { rows } = model;
+  const { totals, rows: counted } = model.sums;
+  const left = rows.length - counted;
   const leaning = totals.bullish + totals.bearish;
   return (
     <div class="strip" aria-label="Sums over the loaded rows">
       <span>
         <b>{format.count(rows.length)}</b> rows loaded
+        {left > 0 && <span title="Cancelled prints stay in sight, and are in no sum and no count."> · {format.count(left)} cancelled</span>}
       </span>
       <span>
-        <b title={format.exact(totals.premium)}>{rows.length ? format.premium(totals.premium) : "–"}</b> premium
+        <b title={format.exact(totals.premium)}>{counted ? format.premium(totals.premium) : "–"}</b> premium
       </span>
       <span>
         <b>{share(totals.calls, totals.premium)}</b> calls <b>{share(totals.puts, totals.premium)}</b> puts

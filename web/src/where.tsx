@@ -8,47 +8,80 @@ import type { Model } from "./model";
 import * as query from "./query";
 
 const TYPING = 300;
+/** The menu comes sooner than what is wrong. */
+const CHOOSING = 80;
 const MOST_CHOICES = 8;
+
+/** How names begin; numbers and signs are typed faster than chosen. */
+const NAME = /^[@$A-Za-z_]/;
 
 interface Choice {
   text: string;
   hint: string;
 }
 
-/** The word left of the caret and what could complete it: names come from the catalog only. */
-function choices(catalog: Catalog, text: string, caret: number): { from: number; list: Choice[] } {
+interface Menu {
+  /** Where the word begins that a choice takes the place of. */
+  from: number;
+  list: Choice[];
+  at: number;
+}
+
+/** What the server offers at the caret. Before a word is begun that is only what a field is compared with. */
+async function choices(catalog: Catalog | null, text: string, caret: number, signal: AbortSignal): Promise<Menu | null> {
   const before = text.slice(0, caret);
-  const word = /@?[A-Za-z_][\w>+-]*$|@$/.exec(before)?.[0] ?? "";
-  const from = caret - word.length;
-  if (!word) return { from, list: [] };
-  const low = word.replace("@", "").toLowerCase();
-  const found: Choice[] = [];
-  if (word.startsWith("@")) {
-    for (const chip of catalog.chips) found.push({ text: `@${chip.id}`, hint: chip.label });
-  } else {
-    // after `side =` or `side in {` only the members of that field make sense
-    const named = /([A-Za-z_]\w*)\s*(?:!?=|in\s*\{)[^{}=]*$/.exec(before.slice(0, from))?.[1];
-    const field = catalog.fields.find((field) => field.name === named);
-    if (field?.enum) for (const member of field.enum) found.push({ text: member.toLowerCase(), hint: field.name });
-    else for (const field of catalog.fields) if (field.filterable) found.push({ text: field.name, hint: field.type });
-  }
-  const bare = (choice: Choice): string => choice.text.replace("@", "");
-  const list = found.filter((choice) => bare(choice).startsWith(low) && bare(choice) !== low);
-  const inside = found.filter((choice) => !bare(choice).startsWith(low) && bare(choice).includes(low) && low.length > 1);
-  return { from, list: [...list, ...inside].slice(0, MOST_CHOICES) };
+  const found = await api.complete(text, [...before].length, signal);
+  const from = [...text].slice(0, found.from).join("").length;
+  const word = text.slice(from, caret);
+  const list = found.items
+    .filter((item) => (word === "" ? item.kind === "member" : NAME.test(word) && NAME.test(item.insert) && item.insert !== word))
+    .slice(0, MOST_CHOICES)
+    .map((item) => ({ text: item.insert, hint: (item.kind === "chip" && catalog?.chip(item.insert.slice(1))?.label) || item.detail || item.kind }));
+  return list.length ? { from, list, at: -1 } : null;
+}
+
+/** The choices that still fit while a word is typed on, until the server says which do. */
+function kept(menu: Menu | null, text: string, caret: number): Menu | null {
+  const word = menu && text.slice(menu.from, caret).toLowerCase();
+  if (!menu || !word || !/^[@$]?\w*$/.test(word)) return null;
+  const list = menu.list.filter((choice) => choice.text.toLowerCase().includes(word) && choice.text.toLowerCase() !== word);
+  return list.length ? { ...menu, list, at: -1 } : null;
 }
 
 export function Where({ model }: { model: Model }) {
   const applied = query.get(model.query, "where");
   const [text, setText] = useState(applied);
   const [errors, setErrors] = useState<readonly api.Diagnostic[]>([]);
-  const [menu, setMenu] = useState<{ from: number; list: Choice[]; at: number } | null>(null);
+  const [menu, setMenu] = useState<Menu | null>(null);
+  const asking = useRef<() => void>(() => undefined);
   const box = useRef<HTMLInputElement>(null);
+
+  const close = (): void => {
+    asking.current();
+    setMenu(null);
+  };
 
   useEffect(() => {
     setText(applied);
-    setMenu(null);
+    close();
   }, [applied]);
+
+  const offer = (value: string, caret: number): void => {
+    asking.current();
+    setMenu((old) => kept(old, value, caret));
+    if (value.slice(0, caret).trim() === "") return;
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      choices(model.catalog, value, caret, abort.signal).then(
+        (found) => !abort.signal.aborted && setMenu(found),
+        () => undefined, // the text can be written without
+      );
+    }, CHOOSING);
+    asking.current = () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  };
 
   // the server is the only judge of the text: ask it for one row
   useEffect(() => {
@@ -57,7 +90,7 @@ export function Where({ model }: { model: Model }) {
     const abort = new AbortController();
     const timer = setTimeout(() => {
       api.page(query.set("", { where: text }), { limit: "1" }, abort.signal).catch((error: unknown) => {
-        if (error instanceof api.Problem && error.status < 500) {
+        if (error instanceof api.Problem && error.refuses) {
           setErrors(error.errors.length ? error.errors : [{ message: error.message }]);
         }
       });
@@ -69,7 +102,7 @@ export function Where({ model }: { model: Model }) {
   }, [text, applied, model.problem]);
 
   const apply = (value = text): void => {
-    setMenu(null);
+    close();
     model.go(query.set(model.query, { where: value.trim() || null }));
   };
 
@@ -79,7 +112,7 @@ export function Where({ model }: { model: Model }) {
     const caret = element.selectionStart ?? text.length;
     const next = text.slice(0, menu.from) + choice.text + text.slice(caret);
     setText(next);
-    setMenu(null);
+    close();
     const to = menu.from + choice.text.length;
     requestAnimationFrame(() => {
       element.focus();
@@ -88,11 +121,13 @@ export function Where({ model }: { model: Model }) {
   };
 
   const key = (event: KeyboardEvent): void => {
+    // Tab takes the first choice once a word is begun; before that it leaves the box
+    const begun = menu !== null && (box.current?.selectionStart ?? 0) > menu.from;
     const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (menu?.list.length && move) {
       event.preventDefault();
       setMenu({ ...menu, at: (menu.at + move + menu.list.length + (menu.at < 0 && move < 0 ? 1 : 0)) % menu.list.length });
-    } else if (menu?.list.length && (event.key === "Tab" || event.key === "Enter") && (menu.at >= 0 || event.key === "Tab")) {
+    } else if (menu?.list.length && (menu.at >= 0 || begun) && (event.key === "Tab" || (event.key === "Enter" && menu.at >= 0))) {
       event.preventDefault();
       const choice = menu.list[Math.max(0, menu.at)];
       if (choice) complete(choice);
@@ -100,11 +135,9 @@ export function Where({ model }: { model: Model }) {
       apply();
     } else if (event.key === "Escape") {
       event.stopPropagation();
-      if (menu) setMenu(null);
-      else {
-        setText(applied);
-        box.current?.blur();
-      }
+      // what was typed stays: it can be applied or cleared later
+      if (menu) close();
+      else box.current?.blur();
     }
   };
 
@@ -135,11 +168,10 @@ export function Where({ model }: { model: Model }) {
           onInput={(event) => {
             const element = event.currentTarget;
             setText(element.value);
-            const found = model.catalog && choices(model.catalog, element.value, element.selectionStart ?? element.value.length);
-            setMenu(found?.list.length ? { ...found, at: -1 } : null);
+            offer(element.value, element.selectionStart ?? element.value.length);
           }}
           onKeyDown={key}
-          onBlur={() => setMenu(null)}
+          onBlur={close}
         />
         {dirty ? (
           <button type="button" class="key" onMouseDown={(event) => event.preventDefault()} onClick={() => apply()}>
