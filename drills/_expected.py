@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from drills._scripted import INTEREST_AT, interest_of
 from phenix.engine.enrich.calendar import Calendar
-from phenix.engine.enrich.clock import DAY, utc_of
+from phenix.engine.enrich.clock import DAY, et_of, utc_of
 from phenix.engine.enrich.formulas import spot_mid
 from phenix.engine.flow import INDEX, Row
 from phenix.engine.store.base import Cause, Gap, GapState
@@ -29,6 +29,8 @@ _at: Final = [INDEX[name] for name in (
     "root", "expiration", "strike", "right", "trade_ts_utc", "price", "size", "condition", "exchange", "sequence",
 )]  # fmt: skip
 _TS, _CONDITION = 4, 7
+_TOGETHER_MS: Final = 10_000
+"""So long prints wait at most to be read: with others that came before, which alone tell how late the feed is."""
 _SEEN: Final = [INDEX[name] for name in ("bid", "ask", "quote_ts_utc", "spot", "session_date", "session")]
 _SEQ, _OI, _CANCELLED = INDEX["seq"], INDEX["oi"], INDEX["cancelled_seq"]
 _RECORD, _VOLUME = INDEX["cancel_record"], INDEX["day_volume"]
@@ -69,6 +71,8 @@ class Run:
     dropped: int = 0
     gaps: int = 0
     connections: int = 0
+    late: int = 0
+    """How late the latest of its prints came, ms: they tell how late the feed is, and a gap begins so much earlier."""
 
 
 @dataclass(slots=True)
@@ -84,7 +88,8 @@ class Expected:
     doubt: list[Identity] = field(default_factory=list)
     """Those that were on the line as it broke, in order: the first few of them are stored."""
     letters: Counter[str] = field(default_factory=Counter)
-    gaps: list[tuple[Cause, int, int, int]] = field(default_factory=list)
+    gaps: list[tuple[Cause, int, int, int, int]] = field(default_factory=list)
+    """Cause, both ends, messages, and how much earlier it may begin."""
     checkpoints: set[int | None] = field(default_factory=lambda: {None})
     """Where the next restart may begin."""
     interest: set[int] = field(default_factory=set)
@@ -108,11 +113,15 @@ class Expected:
 
     # -- prints
 
-    def seen(self, key: Identity, quote: Sequence[int | None]) -> None:
-        """A print is told after a quote (bid, ask, UTC time): a row of it may hold that, and what is known beside."""
+    def seen(self, key: Identity, quote: Sequence[int | None], *, history: bool = False) -> None:
+        """A print is told after a quote (bid, ask, UTC time): a row of it may hold that, and what is known beside.
+
+        Beside one of history all is known that is stored.
+        """
         symbol, ts = SYMBOLS[key[0]], key[_TS]
-        spot = next((mid for at, mid in reversed(self.spots.get(symbol, [])) if at <= ts), None)
-        self.views.setdefault(key, set()).add((*quote, spot, *CALENDAR.session(key[0], symbol, ts)))
+        for spots in (self.spots, self.told_spots) if history else (self.spots,):
+            spot = next((mid for at, mid in reversed(spots.get(symbol, [])) if at <= ts), None)
+            self.views.setdefault(key, set()).add((*quote, spot, *CALENDAR.session(key[0], symbol, ts)))
 
     def comes(self, trade: TradeFrame, *, certain: bool = True) -> None:
         """A print is told by the stream."""
@@ -201,18 +210,28 @@ class Expected:
         since_utc = 2**62 if latest is None else latest - DAY
         for symbol, quotes in self.told_spots.items():
             self.spots[symbol] = [quote for quote in quotes if quote[0] >= since_utc]
-        assert since in self.checkpoints, f"checkpoint {since} is none of {self.checkpoints}"
-        self.checkpoints = {since}
+        self.begins(since)
         self.loss = None if since is None else _Loss(Cause.RESTARTED, since)
         self.settled = self.down = False
         self.word = ""
         self.heard_at = None
         self.quotes, self.run = {}, Run()
 
+    def begins(self, checkpoint: int | None) -> None:
+        """The next restart begins there."""
+        known = any(
+            it == checkpoint
+            or (checkpoint is not None and it is not None and 0 <= it - checkpoint <= self.run.late + _TOGETHER_MS)
+            for it in self.checkpoints
+        )
+        assert known, f"the checkpoint {checkpoint} is none of {self.checkpoints}"
+        self.checkpoints = {checkpoint}
+
     def _noted(self, upto: int) -> None:
         loss, self.loss = self.loss, None
         assert loss is not None
-        self.gaps.append((loss.cause, loss.since, max(loss.since, upto), loss.messages))
+        late = 0 if loss.cause is Cause.RESTARTED else self.run.late
+        self.gaps.append((loss.cause, loss.since, max(loss.since, upto), loss.messages, late))
         self.run.gaps += 1
 
     # -- what a store holds
@@ -255,8 +274,8 @@ class Expected:
         hidden = {*self.seqs} - {stored_identity(row) for row in rows}
         assert not hidden, f"{len(hidden)} stored prints were never enriched"
         assert [stored_identity(row) for row in rows] == list(self.seqs)
-        noted = [(gap.cause, gap.from_utc, gap.upto_utc, gap.messages) for gap in gaps]
-        assert noted == self.gaps, f"gaps are {noted}, not {self.gaps}"
+        noted = _joined(gaps)
+        assert len(noted) == len(self.gaps) and all(map(_is, noted, self.gaps)), f"gaps are {noted}, not {self.gaps}"
         for key, due in self.due.items():
             if key not in self.seqs and due > self.begun:
                 inside = [gap for gap in gaps if gap.from_utc <= due <= gap.upto_utc]
@@ -280,6 +299,25 @@ class Expected:
                 taken[same.pop()] = seq
                 volume[day] -= size
         assert {row[_SEQ]: row[_CANCELLED] for row in rows if row[_CANCELLED] is not None} == taken
+
+
+def _joined(gaps: Sequence[Gap]) -> list[Gap]:
+    """Gaps as they were noted: those that were parted at midnight, as one date was filled and another not, as one."""
+    joined: list[Gap] = []
+    for gap in sorted(gaps, key=lambda gap: gap.from_utc):
+        parts = [n for n, it in enumerate(joined) if it.cause is gap.cause and it.upto_utc + 1 == gap.from_utc]
+        if parts and not gap.messages and not et_of(gap.from_utc)[1]:
+            joined[parts[0]] = replace(joined[parts[0]], upto_utc=gap.upto_utc)
+        else:
+            joined.append(gap)
+    return sorted(joined, key=lambda gap: gap.number or 0)
+
+
+def _is(noted: Gap, told: tuple[Cause, int, int, int, int]) -> bool:
+    cause, since, upto, messages, late = told
+    earlier, later = since - noted.from_utc, noted.upto_utc - upto
+    known = noted.cause is cause and noted.messages == messages
+    return known and 0 <= earlier <= late + _TOGETHER_MS and 0 <= later <= _TOGETHER_MS
 
 
 def _asked(gap: Gap, ts_utc: int) -> bool:

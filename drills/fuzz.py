@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -27,6 +27,7 @@ from phenix.ingest.contract import Contract
 from phenix.ingest.deadletter import IMPORT
 from phenix.ingest.intake import Intake
 from phenix.ingest.layout import LINE_BYTES, LayoutError
+from phenix.ingest.normalize import Normalizer, RawRow
 from phenix.ingest.reading import Sources, read_parts
 from phenix.ingest.terminal import protocol as wire
 from phenix.ingest.terminal.client import Terminal, TerminalError
@@ -96,11 +97,30 @@ async def _lines(terminal: Terminal, _intake: Intake) -> None:
         pass
 
 
+class _Past:
+    """Knows one contract, and holds what history had."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self.rows: list[RawRow] = []
+        self.letters: list[DeadLetter] = []
+
+    async def contracts(self, *_: int) -> dict[int, set[Contract]]:
+        return {20241104: {Contract("XYZ", 20241108, 220_0000, "CALL")}}
+
+    async def normalizer(self, *_: object) -> Normalizer:
+        return self._intake.normalizer
+
+    async def keep(self, rows: Sequence[RawRow], letters: Sequence[DeadLetter]) -> int:
+        self.rows += rows
+        self.letters += letters
+        return len(rows)
+
+
 async def _history(terminal: Terminal, intake: Intake) -> Batch:
-    catchup = CatchUp(terminal, intake.normalizer, "/v3/option/history/trade_quote")
-    gap = Gap(Cause.OVERFLOW, _AT, _AT + 60_000, number=1)
-    found = await catchup.fill(gap, {Contract("XYZ", 20241108, 220_0000, "CALL")}, _AT)
-    return Batch(rows=found.rows, dead_letters=found.letters)
+    past, gap = _Past(intake), Gap(Cause.OVERFLOW, _AT, _AT + 60_000, number=1)
+    await CatchUp(terminal, "/v3/option/history/trade_quote").fill(gap, past, _AT)
+    return Batch(rows=past.rows, dead_letters=past.letters)
 
 
 ANSWERS: Final[dict[str, tuple[Ask, bytes]]] = {
@@ -166,14 +186,16 @@ def read_frames(intake: Intake, message: bytes) -> Batch:
     frames = wire.decode(message)
     lines = [line for line in message.split(b"\n") if line.strip()]
     assert len(frames) in (len(lines), 1 if lines else 0), f"{len(frames)} frames in {len(lines)} lines"
+    before = intake.rows  # prints ahead of the feed, which others decide on
     intake.frames(frames, _AT)
     batch = intake.take() or Batch()
     bad = sum(isinstance(frame, wire.BadFrame) for frame in frames)
     trades = sum(isinstance(frame, wire.TradeFrame) and frame.contract.security_type == "OPTION" for frame in frames)
     quotes = sum(isinstance(frame, wire.QuoteFrame) for frame in frames)
     letters = len(batch.dead_letters)
-    assert bad <= letters <= bad + trades + quotes, f"{letters} letters of {bad} bad frames"
-    assert trades <= len(batch.rows) + letters - bad, f"{len(batch.rows)} rows and {letters} letters of {trades} trades"
+    assert bad <= letters <= bad + before + trades + quotes, f"{letters} letters of {bad} bad frames"
+    came = len(batch.rows) + letters - bad + intake.rows
+    assert before + trades <= came, f"{len(batch.rows)} rows and {letters} letters of {trades} trades"
     _told(batch.dead_letters)
     return batch
 

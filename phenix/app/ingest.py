@@ -177,10 +177,12 @@ async def worker(
     simulated, ``stream`` that of one made from the settings. Raises TerminalError when the terminal does not answer,
     UniverseError for an unusable list of symbols.
     """
+    import asyncio
+
     from phenix.engine.enrich.calendar import Calendar
     from phenix.ingest.deadletter import TERMINAL
     from phenix.ingest.gaps import GapWatch
-    from phenix.ingest.intake import Intake
+    from phenix.ingest.intake import QUOTES_KEPT, Intake
     from phenix.ingest.recorder import now_utc
     from phenix.ingest.terminal.client import Stream
     from phenix.ingest.terminal.protocol import Contract
@@ -190,9 +192,13 @@ async def worker(
     day = trading_day(settings, terminal)
     universe = day.universe
     intake = Intake(Calendar.packaged(), GapWatch(recorder.last_heard(TERMINAL)))
-    intake.remember(recorder.recent_quotes(universe.symbols))
-    intake.open_interest(await day.open(date or day.date_at(clock()), clock()), clock())
-    intake.remember_interest(recorder.past_interest(TERMINAL, day.date))
+    quotes = asyncio.create_task(_read(lambda: intake.remember(recorder.recent_quotes(universe.symbols, QUOTES_KEPT))))
+    try:
+        told = await day.open(date or day.date_at(clock()), clock())
+    finally:
+        await quotes
+    intake.open_interest(told, clock())
+    await _read(lambda: intake.remember_interest(recorder.known_interest(TERMINAL, day.date)))
     if stream is None:
         stream = Stream(settings.stream_url, connect_timeout_s=settings.connect_timeout_ms / 1000, clock=clock)
     return Worker(
@@ -213,6 +219,17 @@ async def worker(
         stop_after=stop_after,
         clock=clock,
     )
+
+
+async def _read(read: Callable[[], None]) -> None:
+    """Read the store on a thread of its own; one who is cancelled waits for that: the store may be closed then."""
+    import asyncio
+
+    reading = asyncio.ensure_future(asyncio.to_thread(read))
+    try:
+        await asyncio.shield(reading)
+    finally:
+        await asyncio.wait((reading,))
 
 
 def ingest_metrics(port: int, worker: Worker, recorder: Recorder) -> AbstractContextManager[int]:

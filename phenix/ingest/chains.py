@@ -69,8 +69,8 @@ async def list_chains(terminal: Terminal, roots: Sequence[str]) -> list[Contract
     return [contract for chain in chains for contract in chain]
 
 
-async def list_open_interest(terminal: Terminal, roots: Sequence[str]) -> list[OpenInterestRow]:
-    """Today's open interest of the roots; a root the terminal has none of is left out, and said."""
+async def list_open_interest(terminal: Terminal, roots: Sequence[str]) -> tuple[list[OpenInterestRow], set[str]]:
+    """Today's open interest of the roots, and the roots whose request failed: those may be asked again."""
     return await _each_root("open interest", roots, terminal.open_interest)
 
 
@@ -83,13 +83,18 @@ async def list_activity(terminal: Terminal, roots: Sequence[str], date: int) -> 
             (row.contract, Activity(row.prints, row.volume, row.volume * row.close * 100)) for row in rows if row.prints
         ]
 
-    return dict(await _each_root(f"end of day {date}", roots, of))
+    return dict((await _each_root(f"end of day {date}", roots, of))[0])
 
 
-async def _each_root(what: str, roots: Sequence[str], ask: Callable[[str], Awaitable[list[T]]]) -> list[T]:
-    """Answers for each root, a few at a time; nothing more is asked once the account turns out not to include it."""
+async def _each_root(
+    what: str, roots: Sequence[str], ask: Callable[[str], Awaitable[list[T]]]
+) -> tuple[list[T], set[str]]:
+    """Answers for each root, a few at a time, and the roots without any.
+
+    Nothing more is asked once the account turns out not to include it; no root has failed for that.
+    """
     slots = asyncio.Semaphore(_SIDE_BY_SIDE)
-    refused = False
+    refused, failed = False, set[str]()
 
     async def of(root: str) -> list[T]:
         nonlocal refused
@@ -102,8 +107,9 @@ async def _each_root(what: str, roots: Sequence[str], ask: Callable[[str], Await
                 refused = True
                 log.warning("no %s: %s", what, error)
             except TerminalError as error:
+                failed.add(root)
                 log.warning("no %s of %s: %s", what, root, error)
             return []
 
     answers = await asyncio.gather(*(of(root) for root in roots))
-    return [row for found in answers for row in found]
+    return [row for found in answers for row in found], failed

@@ -48,6 +48,8 @@ class _Known:
     interest: dict[Contract, int] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     """Roots whose open interest of this date has come whole."""
+    failed: set[str] = field(default_factory=set)
+    """Roots whose open interest the terminal could not tell when it was last asked."""
     past: dict[Contract, Activity] = field(default_factory=dict)
     asked: tuple[int, int] = (0, 0)
     """When open interest was asked for: New York date and millisecond of the day."""
@@ -139,7 +141,7 @@ class Day:
         date, ms = et_of(now_utc)
         if date == known.date and _INTEREST_HOURS[0] <= ms < _INTEREST_HOURS[1]:
             return await self._ask_interest(known, now_utc)
-        return []
+        return await self._ask_interest(known, now_utc, known.failed) if known.failed else []
 
     def prices(self, quotes: Collection[StockQuote]) -> None:
         """Take quotes of underlyings, for nearness."""
@@ -157,11 +159,14 @@ class Day:
         traded = {contract.root for contract in known.listed}
         return [root for root in self._universe.roots if root in traded]
 
-    async def _ask_interest(self, known: _Known, now_utc: int) -> list[OpenInterestRow]:
-        """Open interest of the roots that have not told all of this date yet."""
+    async def _ask_interest(
+        self, known: _Known, now_utc: int, roots: Collection[str] | None = None
+    ) -> list[OpenInterestRow]:
+        """Open interest of the roots that have not told all of this date yet; only of those named, if any are."""
         known.asked = et_of(now_utc)
         whole = known.asked >= (known.date, _INTEREST_CAME[-1])
-        rows = await list_open_interest(self._terminal, [r for r in self._traded_roots(known) if r not in known.told])
+        asked = [r for r in self._traded_roots(known) if r not in known.told and (roots is None or r in roots)]
+        rows, known.failed = await list_open_interest(self._terminal, asked)
         for row in rows:
             known.listed.add(row.contract)
             known.interest[row.contract] = row.open_interest

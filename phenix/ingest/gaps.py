@@ -4,10 +4,14 @@ A gap begins with the last that was heard before the loss and ends when prints c
 its subscriptions answered: until then prints of some contracts come and those of others do not. Of a feed that plays
 another day only its own times count; a live one is timed by this machine. A print of another day alone tells neither:
 a live feed may repeat a stale one.
+
+Prints are asked for by the time they happened, and come later, or at an earlier time of a machine whose clock is
+behind: a live gap begins earlier by what prints were late, and ends later by what this clock is behind.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +25,10 @@ _BELIEVED: Final = 8
 """Prints of another day, one after the other, that tell a day that is played, and of that day those that end a gap:
 the first may be late ones, which tell too early a time.
 """
+
+
+_TIMED: Final = 8
+"""Latest prints that tell how late the feed is: the one in the middle of them, some are reported late by themselves."""
 
 
 @dataclass(slots=True)
@@ -42,6 +50,8 @@ class _Open:
     """The latest of those since the last loss."""
     later: int = 0
     """Those since the stream is whole again; stale ones, from before the gap, do not count."""
+    untimed: bool = False
+    """Whether it begins at a time of this machine that no print was held against yet."""
 
 
 class GapWatch:
@@ -53,18 +63,32 @@ class GapWatch:
 
     def __init__(self, since: int | None = None) -> None:
         self._open = None if since is None else _Open(Cause.RESTARTED, since, 0)
+        self._lags: deque[int] = deque(maxlen=_TIMED)
+        self._timed_at = 0
 
     @property
     def since(self) -> int | None:
         """Where the gap begins that is open; None when none is."""
         return None if self._open is None else self._open.from_utc
 
+    def timed(self, ts_utc: int, received_at: int) -> None:
+        """A print came: how late it is. Of those that are told to come together only the first did by that time."""
+        if received_at != self._timed_at and not plays_another_day(ts_utc, received_at):
+            self._timed_at = received_at
+            self._lags.append(received_at - ts_utc)
+
+    @property
+    def _lag(self) -> int:
+        """How late prints come, by this machine's clock; less than nothing where that is behind."""
+        return sorted(self._lags)[len(self._lags) // 2] if self._lags else 0
+
     def lost(self, cause: Cause, since: int, latest: int, *, messages: int = 0) -> None:
         """The stream broke: ``since`` by this machine, ``latest`` the time of the last print (0 for none)."""
         if self._open is None:
             played = bool(latest) and plays_another_day(latest, since)
             live = bool(latest) and not played
-            self._open = _Open(cause, latest if played else since, messages, played=played, live=live)
+            begins = latest if played else since - max(0, self._lag)
+            self._open = _Open(cause, begins, messages, played=played, live=live, untimed=not self._lags)
         else:
             self._open.messages += messages
             self._open.resumed_at = None
@@ -84,7 +108,13 @@ class GapWatch:
             return self._of_another_day(gap, ts_utc)
         gap.live = gap.heard = True
         gap.played, gap.strange, gap.later, gap.upto_utc = False, 0, 0, 0
-        return None if gap.resumed_at is None else self._close(gap.resumed_at)
+        if gap.resumed_at is None:
+            return None
+        if gap.untimed:
+            gap.from_utc -= max(0, self._lag)
+        if received_at < gap.from_utc:  # the clock was set back since
+            gap.from_utc = ts_utc
+        return self._close(gap.resumed_at + max(0, -self._lag))
 
     def _of_another_day(self, gap: _Open, ts_utc: int) -> Gap | None:
         gap.strange += 1

@@ -71,21 +71,35 @@ class InterestBook:
     """Open interest by contract and date, each from the moment it was told."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[Contract, int], list[tuple[int, int]]] = {}
+        self._told: dict[int, dict[Contract, list[tuple[int, int]]]] = {}
 
     def __len__(self) -> int:
-        return len(self._told)
+        return sum(map(len, self._told.values()))
+
+    @property
+    def dates(self) -> list[int]:
+        """The dates something is known of, in order."""
+        return sorted(self._told)
 
     def add(self, contract: Contract, date: int, ts_utc: int, open_interest: int) -> None:
         """Take a snapshot of a contract's open interest for a date."""
-        told = self._told.setdefault((contract, date), [])
+        of_date = self._told.get(date)
+        if of_date is None:
+            of_date = self._told[date] = {}
+        told = of_date.setdefault(contract, [])
         told.append((ts_utc, open_interest))
         if len(told) > 1:
             told.sort(key=lambda snapshot: snapshot[0])
 
     def at(self, contract: Contract, date: int, ts_utc: int) -> int | None:
         """The latest open interest told for the date by the time; None when there is none."""
-        for told_at, open_interest in reversed(self._told.get((contract, date), ())):
-            if told_at <= ts_utc:
-                return open_interest
+        of_date = self._told.get(date)
+        if of_date is not None:
+            for told_at, open_interest in reversed(of_date.get(contract, ())):
+                if told_at <= ts_utc:
+                    return open_interest
         return None
+
+    def forget(self, before: int) -> None:
+        """Drop what is known of the dates before one."""
+        self._told = {date: told for date, told in self._told.items() if date >= before}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -14,17 +14,28 @@ from phenix.ingest.contract import Contract
 from phenix.ingest.deadletter import TERMINAL, letter
 from phenix.ingest.gaps import GapWatch
 from phenix.ingest.inputs import InterestBook, SpotBook
+from phenix.ingest.market_clock import BELIEVED, Pace
 from phenix.ingest.normalize import INTEREST_LIMIT, PRICE_LIMIT, Normalizer, RawRow, Refusal, Sessions
 from phenix.ingest.parity import PARITY, Parity, Synthetic
 from phenix.ingest.terminal import client
 from phenix.ingest.terminal import protocol as wire
 from phenix.ingest.terminal.encoder import Encoder
 
-__all__ = ["STREAM", "Intake"]
+__all__ = ["QUOTES_KEPT", "STREAM", "Intake"]
 
 STREAM: Final = "stream"
 QUOTES_KEPT: Final = 20_000
+"""Quotes of an underlying that are remembered at least: the latest."""
 _UP: Final = "CONNECTED"
+
+
+class _Print(NamedTuple):
+    """A print with the quote before it, the row they make, and when it came."""
+
+    frame: wire.TradeFrame
+    quote: wire.QuoteFrame | None
+    row: RawRow
+    received_at: int
 
 
 @dataclass(slots=True)
@@ -43,18 +54,24 @@ class _Pending:
 
 
 class Intake:
-    """Frames to raw rows: keeps the last quote of each contract and what is known of the underlyings."""
+    """Frames to raw rows: keeps the last quote of each contract and what is known of the underlyings.
+
+    Of the sessions before the last one it forgets: what history has of those is joined with what the store knows.
+    """
 
     def __init__(self, sessions: Sessions, gaps: GapWatch | None = None) -> None:
         self._spots = SpotBook(keep=QUOTES_KEPT)
         self._interest = InterestBook()
         self.normalizer = Normalizer(sessions, self._spots, self._interest)
         self._gaps = gaps or GapWatch()
+        self._pace = Pace()
+        self._ahead: list[_Print] = []  # prints running that are ahead of the feed, fewer than are believed
         self.parity = Parity()
         self._quotes: dict[wire.Contract, wire.QuoteFrame] = {}
         self._contracts: dict[wire.Contract, Contract] = {}
         self._hours: dict[tuple[int, int], int] = {}
         self._printed: dict[wire.Contract, int] = {}
+        self._session = 0  # the latest session date with prints
         self._pending = _Pending()
         self._word = ""  # what the terminal said last of its own line
         self._down = False  # whether prints are missed for that
@@ -67,8 +84,8 @@ class Intake:
 
     @property
     def rows(self) -> int:
-        """Rows waiting to be taken."""
-        return len(self._pending.rows)
+        """Rows waiting to be taken, and those that may become some."""
+        return len(self._pending.rows) + len(self._ahead)
 
     @property
     def upstream(self) -> bool:
@@ -100,6 +117,8 @@ class Intake:
 
     def frames(self, frames: Iterable[object], received_at: int) -> None:
         """Take frames in the order they came; frames that say nothing of a print are left alone."""
+        if self._ahead and all(self._pace.has_come(it.row[2], it.received_at, received_at) for it in self._ahead):
+            self._believe_ahead(received_at)
         for frame in frames:
             if isinstance(frame, wire.QuoteFrame):
                 if frame.contract.security_type == "OPTION":
@@ -117,7 +136,7 @@ class Intake:
                 if frame.contract.security_type == "OPTION":
                     self._trade(frame, received_at)
             elif isinstance(frame, wire.BadFrame):
-                self._refuse(Refusal("frame", frame.reason), frame.snippet, received_at)
+                self._unreadable(frame, received_at)
             elif not isinstance(frame, wire.OhlcFrame):
                 self._event(frame, received_at)
 
@@ -143,6 +162,7 @@ class Intake:
 
     def open_interest(self, rows: Iterable[client.OpenInterestRow], received_at: int) -> None:
         """Take open interest as told by the terminal."""
+        known = self._interest.dates
         for row in rows:
             contract = Contract(*row.contract[1:])
             ts = self._utc(row.date, row.ms_of_day)
@@ -154,9 +174,15 @@ class Intake:
             else:
                 self._interest.add(contract, row.date, ts, row.open_interest)
                 self._pending.interest.append(OpenInterest(*contract, row.date, ts, row.open_interest))
+        if self._interest.dates != known:
+            self._forget_interest()
 
     def finish(self, at: int) -> None:
         """The work ends, at a time of this machine: note the gap that is still open."""
+        if self._pace.live:
+            self._doubt_ahead(at)
+        else:  # too few to be believed, but nothing came that says otherwise
+            self._believe_ahead(at)
         if (gap := self._gaps.finish(at)) is not None:
             self._pending.gaps.append(gap)
 
@@ -225,14 +251,70 @@ class Intake:
         )
         if isinstance(row, Refusal):
             self._refuse(row, _words(frame, quote), received_at)
+        elif self._pace.keeps(ts, received_at):
+            if self._ahead:
+                self._doubt_ahead(received_at)
+            self._keep(frame, quote, row, received_at)
         else:
-            if self._gaps.since is not None and (gap := self._gaps.heard(ts, received_at)) is not None:
-                self._pending.gaps.append(gap)
-            self._printed[frame.contract] = row[4]
-            self._unheard = False
-            self.latest = max(self.latest, ts)
-            self._pending.rows.append(row)
-            self._pending.payloads.append(_payload(frame, quote))
+            if self._ahead and not self._pace.agree(ts, self._ahead[0].row[2]):
+                self._doubt_ahead(received_at)
+            self._ahead.append(_Print(frame, quote, row, received_at))
+            if len(self._ahead) == BELIEVED:
+                self._believe_ahead(received_at)
+
+    def _keep(self, frame: wire.TradeFrame, quote: wire.QuoteFrame | None, row: RawRow, received_at: int) -> None:
+        ts, session = row[2], row[4]
+        self._gaps.timed(ts, received_at)
+        if self._gaps.since is not None and (gap := self._gaps.heard(ts, received_at)) is not None:
+            self._pending.gaps.append(gap)
+        if session > self._session:
+            self._begin_session(session)
+        self._printed[frame.contract] = session
+        self._unheard = False
+        self.latest = max(self.latest, ts)
+        self._pending.rows.append(row)
+        self._pending.payloads.append(_payload(frame, quote))
+
+    def _believe_ahead(self, now: int) -> None:
+        """The feed has come as far as the prints say that were ahead of it."""
+        ahead, self._ahead = self._ahead, []
+        if ahead:
+            self._pace.comes_to(max(it.row[2] for it in ahead), now)
+        for it in ahead:
+            self._keep(*it)
+
+    def _doubt_ahead(self, now: int) -> None:
+        """The feed has not come as far as the prints say that were ahead of it."""
+        ahead, self._ahead = self._ahead, []
+        for it in ahead:
+            if self._pace.was_late(it.row[2], now):
+                self._keep(*it)
+            else:
+                refusal = Refusal("time_ahead", "the print's time is ahead of what the feed and this machine say")
+                self._refuse(refusal, _words(it.frame, it.quote), it.received_at)
+
+    def _begin_session(self, session_date: int) -> None:
+        """Forget what no print of the session date or after needs."""
+        self._session = session_date
+        self._quotes = {contract: it for contract, it in self._quotes.items() if contract.expiration >= session_date}
+        self._contracts = {wired: it for wired, it in self._contracts.items() if it.expiration >= session_date}
+        self._printed = {contract: date for contract, date in self._printed.items() if date >= session_date}
+        self._hours.clear()
+        self._forget_interest()
+
+    def _forget_interest(self) -> None:
+        """Keep the open interest of the last two dates: late prints may be of the one before."""
+        self._interest.forget(min(self._interest.dates[-2:], default=0))
+
+    def _unreadable(self, frame: wire.BadFrame, received_at: int) -> None:
+        """A frame that may have held a newer quote: prints after it have none, rather than an older one."""
+        self._refuse(Refusal("frame", frame.reason), frame.snippet, received_at)
+        if frame.kind not in ("", "QUOTE"):
+            return
+        if frame.contract is None:
+            self._quotes.clear()
+        else:
+            self._quotes.pop(frame.contract, None)
 
     def _underlying(self, frame: wire.QuoteFrame, received_at: int) -> None:
         ts = self._utc(frame.date, frame.ms_of_day)

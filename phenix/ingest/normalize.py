@@ -73,10 +73,19 @@ class Normalizer:
     """Makes raw rows from prints and from what the two books know at their time."""
 
     def __init__(self, sessions: Sessions, spots: SpotBook, interest: InterestBook) -> None:
+        self._sessions = sessions
         self._session = sessions.session
         self._spots = spots
         self._interest = interest
         self._known: dict[Contract, tuple[str, bool]] = {}
+
+    def beside(self, spots: SpotBook, interest: InterestBook) -> Normalizer:
+        """One that joins prints with what other books know."""
+        return Normalizer(self._sessions, spots, interest)
+
+    def session_date(self, root: str, ts_utc: int) -> int:
+        """The session date of a root's print at a time."""
+        return self._session(root, underlying(root), ts_utc)[0]
 
     def row(
         self,

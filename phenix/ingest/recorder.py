@@ -21,7 +21,7 @@ from phenix.engine.enrich.formulas import Constants
 from phenix.engine.feed import Feed
 from phenix.engine.flow import ENRICHED, INDEX, Row
 from phenix.engine.spans import Kind, Spans
-from phenix.engine.store.base import Appended, Batch, Gap, GapState, OpenInterest, UnderlyingQuote, Writer
+from phenix.engine.store.base import Appended, Batch, Gap, GapState, OpenInterest, Reader, UnderlyingQuote, Writer
 from phenix.engine.store.versions import Activation, RuleVersion
 from phenix.ingest.rules import Enriching, Prepared
 
@@ -108,25 +108,32 @@ class Recorder:
         self.hits: Counter[int] = Counter()
         """Enriched rows by the bit of each chip that is on."""
 
-    def recent_quotes(self, symbols: Iterable[str]) -> Iterator[UnderlyingQuote]:
-        """Stored quotes of underlyings from the day before the latest print on, oldest first by symbol."""
+    @property
+    def reads(self) -> Reader:
+        """What is stored, for the thread that stores."""
+        return self._writer.reads
+
+    def recent_quotes(self, symbols: Iterable[str], keep: int | None = None) -> Iterator[UnderlyingQuote]:
+        """Stored quotes of underlyings from the day before the latest print on, oldest first by symbol.
+
+        Of each symbol the latest ``keep`` at most.
+        """
         reads = self._writer.reads
         latest = reads.latest_trade()
         if latest is not None:
             for symbol in symbols:
-                yield from reads.underlying_quotes(symbol, latest - DAY, 2**62)
+                yield from reads.underlying_quotes(symbol, latest - DAY, 2**62, keep)
 
     def last_heard(self, stream: str) -> int | None:
         """Time of the latest print an earlier run of a stream stored; None when there was none."""
         checkpoint = self._writer.reads.checkpoint(stream)
         return int(checkpoint.watermark) if checkpoint else None
 
-    def past_interest(self, stream: str, before: int) -> Iterator[OpenInterest]:
-        """Stored open interest of the dates before one that prints of a gap may belong to, oldest first."""
+    def known_interest(self, stream: str, date: int) -> Iterator[OpenInterest]:
+        """Stored open interest of a date, and of those before it that late prints may belong to, oldest first."""
         heard = self.last_heard(stream)
-        since = [gap.from_utc for gap in self.open_gaps()] + ([] if heard is None else [heard])
-        if since:
-            yield from self._writer.reads.open_interest(et_of(min(since))[0], before - 1)
+        since = date if heard is None else min(date, et_of(heard)[0])
+        yield from self._writer.reads.open_interest(since, date)
 
     def open_gaps(self) -> list[Gap]:
         """Gaps of the stream that nothing is known of yet."""

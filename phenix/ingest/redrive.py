@@ -84,7 +84,7 @@ def _read(letter: DeadLetter, reader: Reader, sessions: Sessions) -> RawRow | No
         return None
     intake = Intake(sessions)
     symbol, at, date = (found[i] for i in _PRINT)
-    intake.remember(reader.underlying_quotes(symbol, at - _QUOTE_AGE, at)[-1:])
+    intake.remember(reader.underlying_quotes(symbol, at - _QUOTE_AGE, at, latest=1))
     root, expiration, strike, right = (found[i] for i in _CONTRACT)
     interest = reader.interest_at(root, expiration, strike, right, date, at)
     intake.remember_interest([interest] if interest else [])

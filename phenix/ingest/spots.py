@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Final
 
 from phenix.engine.enrich.roots import underlying
 from phenix.ingest.contract import Contract
-from phenix.ingest.terminal.client import NotEntitledError, StockQuote, Terminal, TerminalError
+from phenix.ingest.terminal.client import NotEntitledError, SessionLostError, StockQuote, Terminal, TerminalError
 
 __all__ = ["DELAYED", "IV", "SpotPoll"]
 
@@ -24,13 +25,17 @@ DELAYED: Final = "delayed"
 IV: Final = "iv"
 """Spot source of prices that implied volatilities were computed with."""
 _SIDE_BY_SIDE: Final = 4
+_LOST_S: Final = 60.0
+"""How long nothing is asked of a terminal that lost its session: only a person can give it back."""
 
 
 class SpotPoll:
     """Asks both sources; one that the account turns out not to include is not asked again."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal, clock: Callable[[], float] = time.monotonic) -> None:
         self._terminal = terminal
+        self._clock = clock
+        self._asks_from = float("-inf")
         self._refused: set[str] = set()
         self._chains: dict[str, tuple[int, str]] = {}
         self._slots = asyncio.Semaphore(_SIDE_BY_SIDE)
@@ -59,12 +64,15 @@ class SpotPoll:
 
     async def _ask(self, source: str, ask: Callable[[], Awaitable[list[StockQuote]]]) -> tuple[str, list[StockQuote]]:
         async with self._slots:
-            if source not in self._refused:
+            if source not in self._refused and self._clock() >= self._asks_from:
                 try:
                     return source, await ask()
                 except NotEntitledError as error:
                     log.warning("no underlying prices of source %s: %s", source, error)
                     self._refused.add(source)
+                except SessionLostError as error:
+                    log.warning("no underlying prices for %g s: %s", _LOST_S, error)
+                    self._asks_from = self._clock() + _LOST_S
                 except TerminalError as error:
                     log.warning("underlying prices of source %s: %s", source, error)
             return source, []

@@ -12,18 +12,20 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from phenix.engine.feed import Feed
 from phenix.engine.flow import INDEX
 from phenix.engine.store.base import Batch, Gap
-from phenix.ingest.catchup import MARGIN_MS, CatchUp
+from phenix.ingest.catchup import MARGIN_MS
 from phenix.ingest.contract import Contract
 from phenix.ingest.day import Day
 from phenix.ingest.figures import Figures
 from phenix.ingest.intake import Intake
 from phenix.ingest.market_clock import MarketClock, plays_another_day
-from phenix.ingest.recorder import Recorder, now_utc
+from phenix.ingest.mending import Mender, Planned, Store
+from phenix.ingest.recorder import Recorded, Recorder, now_utc
 from phenix.ingest.rules import Rulebook
 from phenix.ingest.rules_apart import RulesApart
 from phenix.ingest.spots import SpotPoll
@@ -98,7 +100,7 @@ class Worker:
         self._once = once
         self._stop_after = stop_after
         self._leave_s = leave_s
-        self._streamed: frozenset[Contract] = frozenset()
+        self._planned = Planned()
         self._spots = SpotPoll(terminal)
         self._polled: dict[str, None] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -187,8 +189,9 @@ class Worker:
 
     def _want(self, contracts: Iterable[wire.Contract]) -> None:
         contracts = tuple(contracts)
-        self._streamed = frozenset(Contract(*contract[1:]) for contract in contracts)
-        self._spots.follow(self._streamed)
+        streamed = frozenset(Contract(*contract[1:]) for contract in contracts)
+        self._planned.stream(self._day.date if self._day else 0, streamed)
+        self._spots.follow(streamed)
         wanted = [client.Subscription("QUOTE", contract) for contract in self._underlyings]
         wanted += [client.Subscription("TRADE", contract) for contract in contracts]
         self._stream.want(wanted)
@@ -197,6 +200,7 @@ class Worker:
         """Plan again: once the session before is known, as the day shows more, and when the next one begins."""
         self.figures.sessions.append(day.date)
         await day.learn()
+        loop, opened = asyncio.get_running_loop(), float("-inf")
         while True:
             plan = day.plan(self._intake.printed(day.date))
             self._want(plan.contracts)
@@ -207,6 +211,9 @@ class Worker:
                     await self._due.wait()
             now = self._clock.now(self._now())
             date, before = day.date_at(now), day.date
+            if date != before:  # it may be due again at once: the terminal may not be there yet
+                await asyncio.sleep(max(0.0, opened + self._poll_s - loop.time()))
+                opened = loop.time()
             try:
                 told = await (day.refresh(now) if date == before else day.open(date, now))
             except client.TerminalError as error:
@@ -221,31 +228,26 @@ class Worker:
 
     async def _mend(self, pool: ThreadPoolExecutor) -> None:
         """Fetch what gaps hold: those of earlier runs, each new one, and again those that had no answer yet."""
-        catchup = CatchUp(self._terminal, self._intake.normalizer, self._history_path)
+        store = Store(self._recorder, pool, partial(self._flush, pool), self._recovered)
+        mender = Mender(self._terminal, self._history_path, store, self._intake.normalizer, self._planned.of)
         loop = asyncio.get_running_loop()
         while True:
             self._gaps_noted.clear()
             for gap in await loop.run_in_executor(pool, self._recorder.open_gaps):
                 await self._passed(gap)
-                now = self._clock.now(self._now())
                 try:
-                    found = await catchup.fill(gap, self._streamed, now)
+                    await mender.mend(gap, self._clock.now(self._now()))
                 except client.TerminalError as error:
                     log.warning("the gap is not filled yet: %s", error)
-                    continue
-                if found.gap == gap:
-                    continue
-                await self._flush(pool)  # what the stream brought itself goes before what history has of it
-                batch = Batch(rows=found.rows, dead_letters=found.letters, gaps=[found.gap])
-                recorded = await loop.run_in_executor(pool, self._recorder.store, batch)
-                if self._recorder.behind:
-                    self._fell_behind.set()
-                self.figures.recovered += len(recorded.rows)
-                self.figures.letters(found.letters)
-                log.info("gap: %s, %s new", found.gap.detail, len(recorded.rows))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._replan_s):
                     await self._gaps_noted.wait()
+
+    def _recovered(self, batch: Batch, recorded: Recorded) -> None:
+        if self._recorder.behind:
+            self._fell_behind.set()
+        self.figures.recovered += len(recorded.rows)
+        self.figures.letters(batch.dead_letters)
 
     async def _tell(self) -> None:
         while True:

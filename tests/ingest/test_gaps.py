@@ -14,12 +14,8 @@ from phenix import app
 from phenix.config import Settings, load
 from phenix.engine.enrich.calendar import Calendar
 from phenix.engine.store.base import Cause, Gap, GapState, StoreError
-from phenix.ingest.catchup import CatchUp, Found
-from phenix.ingest.contract import Contract
 from phenix.ingest.gaps import GapWatch
-from phenix.ingest.inputs import InterestBook, SpotBook
 from phenix.ingest.intake import Intake
-from phenix.ingest.normalize import Normalizer
 from phenix.ingest.terminal import client
 from phenix.ingest.terminal import protocol as wire
 from phenix.ingest.terminal.events import Print
@@ -145,6 +141,69 @@ def test_a_restart_is_a_gap_since_the_last_print_that_was_stored() -> None:
     assert GapWatch(since=AT).finish(LATER) is None  # nothing came: the next run begins where this one did
 
 
+def test_a_live_gap_begins_with_what_was_on_its_way() -> None:
+    """History is asked by the time of a print, and a loss is known by when prints came."""
+    late = 3_000
+    watch = GapWatch()
+    for n in range(20):
+        happened = LIVE - 2_000 + 100 * n
+        reported_late = 3_600_000 if n == 19 else 0  # which says nothing of the feed
+        watch.timed(happened - reported_late, happened + late)
+    watch.lost(Cause.DISCONNECTED, LIVE, LIVE - late)
+    watch.resumed(LATER)
+    assert watch.heard(LATER - late + 5, LATER + 5) == Gap(Cause.DISCONNECTED, LIVE - late, LATER)
+
+
+def test_a_live_gap_of_a_clock_that_is_behind_ends_later() -> None:
+    watch = GapWatch()
+    watch.timed(LIVE, LIVE - 3_000)
+    watch.lost(Cause.SILENT, LIVE - 3_000, LIVE)
+    watch.resumed(LATER)
+    assert watch.heard(LATER + 3_010, LATER + 10) == Gap(Cause.SILENT, LIVE - 3_000, LATER + 3_000)
+
+
+def test_a_clock_that_is_set_back_meanwhile_leaves_no_gap_after_the_prints_that_end_it() -> None:
+    watch = GapWatch()
+    watch.lost(Cause.DISCONNECTED, LIVE + 1_800_000, LIVE)  # half an hour ahead
+    watch.resumed(LATER)
+    assert watch.heard(LATER + 700, LATER + 705) == Gap(Cause.DISCONNECTED, LATER + 700, LATER + 700)
+
+
+def test_a_gap_before_any_print_is_timed_by_those_that_end_it() -> None:
+    """A clock that is ahead would date it after them."""
+    watch = GapWatch()
+    watch.lost(Cause.UPSTREAM, LIVE + 1_800_000, 0)
+    watch.resumed(LATER + 1_800_000)
+    watch.timed(LATER + 700, LATER + 1_800_700)
+    assert watch.heard(LATER + 700, LATER + 1_800_700) == Gap(Cause.UPSTREAM, LIVE, LATER + 1_800_000)
+
+
+def test_what_a_late_feed_had_not_brought_lies_in_its_gap() -> None:
+    late = 3_000
+    intake = Intake(Calendar.packaged())
+    intake.frames([UP, client.Settled(LIVE - 9_000, 1, ())], LIVE - 9_000)
+    happened = [LIVE - 5_000 + 100 * n for n in range(200)]
+    arrived = [at + late for at in happened]
+
+    def heard(upto: int, since: int) -> None:
+        for n, (at, came) in enumerate(zip(happened, arrived, strict=True)):
+            if since < came <= upto:
+                trade = wire.TradeFrame(CALL, 20241104, 34_200_000 + at - AT, n, 1, 18, 10_000, 5)
+                intake.frames([trade], came)
+
+    heard(LIVE, 0)
+    intake.frames([client.Disconnected(LIVE + 1_000, "closed", LIVE)], LIVE + 1_000)
+    intake.frames([client.Connected(LIVE + 9_000, 2), UP, client.Settled(LIVE + 9_000, 1, ())], LIVE + 9_000)
+    heard(2**62, LIVE + 9_000)
+    batch = intake.take()
+    assert batch is not None
+    (gap,) = batch.gaps
+    stored = {row[2] for row in batch.rows}
+    missed = [at for at in happened if at not in stored]
+    assert len(missed) == 90
+    assert [at for at in missed if not gap.from_utc <= at <= gap.upto_utc] == []
+
+
 CALL = wire.Contract("OPTION", "XYZ", 20241108, 1_000_000, "CALL")
 UP, DOWN = wire.StatusFrame("CONNECTED"), wire.StatusFrame("DISCONNECTED")
 AWAY, BACK, WHOLE = (
@@ -176,7 +235,7 @@ LOSSES: list[tuple[list[object], list[Gap]]] = [
 def test_the_stream_is_whole_when_all_of_it_is_there(events: list[object], gaps: list[Gap]) -> None:
     intake = Intake(Calendar.packaged())
     for n, event in enumerate(events):
-        frame = wire.TradeFrame(CALL, 20241104, 34_200_000 + n, n, 1, 18, 10_000, 5)
+        frame = wire.TradeFrame(CALL, 20241104, 34_200_000 + LATER - AT, n, 1, 18, 10_000, 5)
         intake.frames([frame if event == "print" else event], LATER)
     intake.finish(LATER + 1)
     batch = intake.take()
@@ -201,9 +260,10 @@ def test_until_a_gap_is_stored_the_checkpoint_stays_where_it_began() -> None:
     away = client.Disconnected(AT + 30_000, "reset", AT + 25_000)
     assert after(10, UP) == (str(AT), [])
     assert after(20, settled(20)) == (str(AT + 20_000), [Gap(Cause.RESTARTED, AT, AT + 20_000)])
-    assert after(30, away) == (str(AT + 25_000), [])
-    assert after(40, DOWN, settled(40)) == (str(AT + 25_000), [])
-    assert after(50, UP) == (str(AT + 50_000), [Gap(Cause.DISCONNECTED, AT + 25_000, AT + 50_005)])
+    begins = AT + 25_000 - 5  # as late as prints come
+    assert after(30, away) == (str(begins), [])
+    assert after(40, DOWN, settled(40)) == (str(begins), [])
+    assert after(50, UP) == (str(AT + 50_000), [Gap(Cause.DISCONNECTED, begins, AT + 50_005)])
     assert after(60) == (str(AT + 60_000), [])
 
 
@@ -333,61 +393,3 @@ def test_a_store_that_refuses_what_history_has_ends_the_work(tmp_path: Path) -> 
         asyncio.run(run())
     with app.open_reader(f"sqlite:{tmp_path / 'live.sqlite'}") as live:
         assert [gap.state for gap in live.gaps()] == [GapState.OPEN]
-
-
-def _fill(now: int, **account: Any) -> Found:
-    """History of a second in which the terminal has nothing, asked under an account."""
-    gap = Gap(Cause.OVERFLOW, AT, AT + 1_000, number=3)
-
-    async def run() -> Found:
-        async with (
-            app.terminal(app.tape(()), wait_for_play=True, **account) as terminal,
-            app.terminal_client(_settings(terminal, Path("unused"))) as client,
-        ):
-            normalizer = Normalizer(Calendar.packaged(), SpotBook(), InterestBook())
-            contract = Contract("XYZ", 20241108, 1_000_000, "CALL")
-            return await CatchUp(client, normalizer, HISTORY).fill(gap, {contract}, now)
-
-    found = asyncio.run(run())
-    assert (found.rows, found.letters, found.gap.number) == ([], [], 3)
-    return found
-
-
-def test_history_of_a_running_day_may_come_later_and_that_of_a_past_one_does_not() -> None:
-    today = _fill(AT + 5_000).gap
-    assert (today.state, today.detail) == (
-        GapState.OPEN, "the terminal has no history of this time yet: it may come after the day",
-    )  # fmt: skip
-    past = _fill(AT + 86_400_000).gap
-    assert (past.state, past.detail) == (GapState.EMPTY, "the terminal has no history of this time")
-
-
-def test_an_account_without_history_is_not_asked_again() -> None:
-    refused = _fill(AT + 5_000, options="value").gap
-    assert refused.state is GapState.REFUSED
-    assert refused.detail.startswith("the terminal answered 471: ")
-
-
-@pytest.mark.parametrize("keep", [0.02, 0.6])
-def test_an_answer_that_is_cut_off_does_not_fill_a_gap(tmp_path: Path, keep: float) -> None:
-    """It looks complete, and ends within its header or within a line."""
-    sources = day_sources(tmp_path, 40)
-    fault = f"truncated_body:keep={keep},end=clean,path=trade_quote,count=1"
-
-    async def run() -> Found:
-        async with (
-            app.terminal(app.tape(sources.trades), speed=0.0, settle_s=0.0, faults=[fault]) as terminal,
-            app.terminal_client(_settings(terminal, Path("unused"))) as rest,
-            client.Stream(terminal.stream_url) as stream,
-        ):
-            contracts = [Contract("XYZ", 20241108, strike * 10_000, "CALL") for strike in range(200, 205)]
-            stream.want(client.Subscription("TRADE", wire.Contract("OPTION", *contract)) for contract in contracts)
-            await terminal.stream.finished.wait()  # what was played is history
-            catchup = CatchUp(rest, Normalizer(Calendar.packaged(), SpotBook(), InterestBook()), HISTORY)
-            gap = Gap(Cause.OVERFLOW, AT, AT + 3_600_000, number=3)
-            with pytest.raises(client.UnreadableError):
-                await catchup.fill(gap, contracts, AT + 86_400_000)
-            return await catchup.fill(gap, contracts, AT + 86_400_000)
-
-    found = asyncio.run(run())
-    assert (found.gap.state, len(found.rows), found.letters) == (GapState.FILLED, 40, [])

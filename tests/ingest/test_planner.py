@@ -167,6 +167,11 @@ def test_the_clock_is_the_machines_unless_the_feed_plays_another_day() -> None:
     assert clock.now(101 * hour) == 10 * hour
     clock.heard(99 * hour, 100 * hour)
     assert clock.now(101 * hour) == 101 * hour
+    # Of today, and hours before it happens: a day that is played. A minute before it does: a clock that is behind.
+    clock.heard(105 * hour, 100 * hour)
+    assert clock.now(101 * hour) == 105 * hour
+    clock.heard(101 * hour + 60_000, 101 * hour)
+    assert clock.now(101 * hour) == 101 * hour
 
 
 def test_the_evening_belongs_to_the_next_session_date() -> None:
@@ -248,6 +253,25 @@ def test_open_interest_is_asked_for_when_it_has_come_and_until_all_has() -> None
     assert not coming[0]
     assert 0 < coming[1] < expected
     assert [most, again, whole, after] == [(True, expected), (False, expected), (True, expected), (False, 0)]
+
+
+def test_open_interest_the_terminal_could_not_tell_is_asked_for_again_at_any_hour() -> None:
+    calendar = Calendar.packaged()
+    session = Session(TODAY, calendar, seed=3, symbols=1, prints=400, extended=True)
+    expected = sum(1 for _ in session.open_interest())
+
+    async def asked() -> list[int]:
+        async with app.terminal(session, wait_for_play=True, faults=["http_474:path=open_interest"]) as terminal:
+            terminal.market.advance(wall_at(TODAY, 13 * HOUR))
+            settings = load({"THETADATA_BASE_URL": terminal.base_url, "THETADATA_RETRY_MAX": "0"})
+            async with app.terminal_client(settings) as client:
+                day = Day(client, load_universe(["SPX"]), calendar)
+                afternoon = utc_of(TODAY, 13 * HOUR)
+                found = [len(await day.open(TODAY, afternoon)), len(await day.refresh(afternoon + 5 * MINUTE))]
+                terminal.faults.clear()
+                return [*found, *[len(await day.refresh(afternoon + minutes * MINUTE)) for minutes in (10, 15)]]
+
+    assert asyncio.run(asked()) == [0, 0, expected, 0]
 
 
 def test_a_session_that_cannot_be_opened_leaves_the_plan_of_the_one_before() -> None:

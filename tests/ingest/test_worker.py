@@ -20,6 +20,7 @@ from drills._stores import unfounded
 from phenix import app
 from phenix.config import Settings, load
 from phenix.engine.enrich.calendar import Calendar
+from phenix.engine.enrich.clock import utc_of
 from phenix.engine.flow import BY_NAME, INDEX
 from phenix.engine.store.base import Cause, Gap, Problem, StoreError
 from phenix.ingest.figures import Figures
@@ -183,6 +184,7 @@ QUOTE = {
 TRADE = {
     "ms_of_day": 34_200_471, "sequence": 1, "size": 2, "condition": 18, "price": 3.9, "exchange": 22, "date": 20241104,
 }  # fmt: skip
+AT = utc_of(20241104, 34_200_500)
 
 
 def _frame(kind: str, body: dict[str, Any], contract: dict[str, Any] = CONTRACT) -> str:
@@ -208,13 +210,13 @@ def test_a_restart_knows_the_latest_quote_of_a_millisecond(tmp_path: Path) -> No
     later = decode(_frame("TRADE", {**TRADE, "sequence": 2}))
 
     def spot(intake: Intake) -> object:
-        intake.frames(later, 1)
+        intake.frames(later, AT)
         batch = intake.take()
         assert batch is not None
         return batch.rows[0][INDEX["spot"]]
 
     before, after = Intake(Calendar.packaged()), Intake(Calendar.packaged())
-    before.frames([frame for text in (*quotes, _frame("TRADE", TRADE)) for frame in decode(text)], 1)
+    before.frames([frame for text in (*quotes, _frame("TRADE", TRADE)) for frame in decode(text)], AT)
     batch = before.take()
     assert batch is not None
     with app.open_writer(f"sqlite:{tmp_path}/live.sqlite") as writer:
@@ -415,7 +417,8 @@ def test_without_a_terminal_preflight_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "phenix"]
     done = subprocess.run([*command, "ingest"], capture_output=True, text=True, env=environment)
     assert done.returncode == 14
-    assert done.stderr.startswith(f"phenix: {HEALTH_TIMEOUT}: the terminal is not connected after 0.05 s: no answer")
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith(f"phenix: {HEALTH_TIMEOUT}: the terminal is not connected after 0.05 s: no answer")
 
 
 def test_preflight_passes_against_a_terminal(tmp_path: Path) -> None:

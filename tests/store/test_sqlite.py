@@ -82,6 +82,7 @@ def test_quotes_of_one_time_come_back_as_they_came(tmp_path: Path) -> None:
         assert writer.reads.underlying_quotes("SPY", 0, 99) == [early, high, low]
         writer.append(Batch([], [high]))  # the same again is the latest again
         assert writer.reads.underlying_quotes("SPY", 0, 99) == [early, low, high]
+        assert writer.reads.underlying_quotes("SPY", 0, 99, 2) == [low, high]
         assert writer.reads.underlying_quotes("QQQ", 0, 99) == [other]
 
 

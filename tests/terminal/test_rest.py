@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -551,6 +551,38 @@ def test_errors_are_typed_and_tried_again_where_that_may_help(
                     await terminal.contracts(20241104)
                 assert fault.fired == attempts
                 assert standin.stream.playback.ledger.answers == {code: attempts}
+
+    run(go())
+
+
+def test_a_lost_session_is_said_to_the_operator_and_not_for_each_request(
+    run: Run, serve: Serve, tape: FileTape, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def go() -> None:
+        async with serve(tape, faults=["http_478"]) as standin, Terminal(standin.base_url) as terminal:
+            for _ in range(3):
+                with pytest.raises(SessionLostError):
+                    await terminal.contracts(20241104)
+            said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+            (line,) = said
+            assert line == (
+                f"the account is in use elsewhere, and its terminal at {standin.base_url} has no session any more: end"
+                " the other terminal, then start this one again (the terminal answered 478: The session is not valid"
+                " any more)"
+            )
+
+    run(go())
+
+
+def test_who_reads_no_further_gives_the_place_of_the_request_back(run: Run, serve: Serve, tape: FileTape) -> None:
+    async def go() -> None:
+        async with serve(tape) as standin, Terminal(standin.base_url, concurrency=1) as terminal:
+            lines = terminal.lines("/v3/option/list/symbols")
+            assert await anext(lines) == b"symbol"
+            assert isinstance(lines, AsyncGenerator)
+            await lines.aclose()
+            async with asyncio.timeout(20):
+                assert await terminal.option_symbols() == ["AAPL", "SPXW"]
 
     run(go())
 

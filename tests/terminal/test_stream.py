@@ -648,3 +648,28 @@ def test_market_values_are_streamed(run: Run, serve: Callable[..., StandIn], tap
             assert value == MarketValueFrame(CALL, 20241104, 34_200_396, 39_000, 40_500, 39_750)
 
     run(go())
+
+
+def test_streams_without_a_place_are_asked_for_again_once_one_is_free(
+    run: Run, serve: Callable[..., StandIn], tape: FileTape, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(entitlements._STREAMS, ("OPTION", "TRADE"), (0, 0, 2, 10**9))
+
+    async def go() -> None:
+        async with serve(tape) as terminal, Stream(terminal.stream_url) as stream:
+            first, second, third = (Subscription("TRADE", contract) for contract in sorted(tape.contracts()))
+            underlying = Subscription("QUOTE", Contract("STOCK", "AAPL"))
+            found = []
+            for wanted in (
+                [underlying, first, second, third],
+                [first, second, third],  # what is given up is of another kind
+                [second, third],
+                [second, third, first],
+            ):
+                stream.want(wanted)
+                seen = await items(stream, lambda item: isinstance(item, Settled))
+                found += [item.refused for item in seen if isinstance(item, Settled)]
+            full = "MAX_STREAMS_REACHED"
+            assert found == [((underlying, "INVALID_PERMS"), (third, full)), ((third, full),), (), ((first, full),)]
+
+    run(go())

@@ -112,7 +112,7 @@ class DeadLetter:
 
     ``stream`` is where it came from (``import``, ``terminal``), ``place`` the position there (``file:line``; None
     where there is none), ``reason`` a short code, ``detail`` one sentence, ``snippet`` the first
-    :data:`SNIPPET_BYTES` bytes of it. The same letter from the same place is kept once.
+    :data:`SNIPPET_BYTES` bytes of it. The same letter from the same place, or from none, is kept once.
     """
 
     stream: str
@@ -293,12 +293,21 @@ class Reader(Protocol):
         """What ingest last told of the terminal's feed; None before it did."""
         ...
 
-    def underlying_quotes(self, symbol: str, from_utc: int, upto_utc: int) -> list[UnderlyingQuote]:
-        """Quotes of an underlying with from <= time <= upto, oldest first, those of one time as they came."""
+    def underlying_quotes(
+        self, symbol: str, from_utc: int, upto_utc: int, latest: int | None = None
+    ) -> list[UnderlyingQuote]:
+        """Quotes of an underlying with from <= time <= upto, oldest first, those of one time as they came.
+
+        Only the ``latest`` so many of them, if that is given.
+        """
         ...
 
-    def open_interest(self, from_date: int, upto_date: int) -> Iterator[OpenInterest]:
-        """Open interest of the dates, oldest first."""
+    def open_interest(self, from_date: int, upto_date: int, root: str | None = None) -> Iterator[OpenInterest]:
+        """Open interest of the dates, oldest first; of one root when named."""
+        ...
+
+    def traded(self, session_date: int) -> list[tuple[str, int, int, str]]:
+        """Contracts with rows of a session: root, expiration, strike, right."""
         ...
 
     def contract_stats(self, session_date: int) -> list[tuple[Any, ...]]:

@@ -142,7 +142,7 @@ class SqliteReader:
     def dead_letters(self, *, after_id: int = 0, limit: int = 1000) -> list[tuple[int, DeadLetter]]:
         """Dead letters with their number, oldest first, without those that became rows since."""
         sql = (
-            "SELECT id, stream_name, place, reason, detail, snippet, at_utc"
+            "SELECT id, stream_name, nullif(place, ''), reason, detail, snippet, at_utc"
             " FROM ingest_dead_letter WHERE redriven_at IS NULL AND id > ? ORDER BY id LIMIT ?"
         )
         return [(row[0], DeadLetter(*row[1:])) for row in self.execute(sql, (after_id, limit))]
@@ -182,21 +182,38 @@ class SqliteReader:
             return Feed(at, bool(stream), bool(terminal), data, quote, offset, bool(closed))
         return None
 
-    def underlying_quotes(self, symbol: str, from_utc: int, upto_utc: int) -> list[UnderlyingQuote]:
-        """Quotes of an underlying with from <= time <= upto, oldest first, those of one time as they came."""
+    def underlying_quotes(
+        self, symbol: str, from_utc: int, upto_utc: int, latest: int | None = None
+    ) -> list[UnderlyingQuote]:
+        """Quotes of an underlying with from <= time <= upto, oldest first, those of one time as they came.
+
+        Only the ``latest`` so many of them, if that is given: they alone are read.
+        """
         sql = (
             "SELECT symbol, ts_utc, bid, ask, source FROM underlying_quotes"
-            " WHERE symbol = ? AND ts_utc BETWEEN ? AND ? ORDER BY ts_utc, id"
+            " WHERE symbol = ? AND ts_utc BETWEEN ? AND ? ORDER BY ts_utc DESC, id DESC LIMIT ?"
         )
-        return [UnderlyingQuote(*row) for row in self.execute(sql, (symbol, from_utc, upto_utc))]
+        found = self.execute(sql, (symbol, from_utc, upto_utc, -1 if latest is None else latest))
+        return [UnderlyingQuote(*row) for row in reversed(found)]
 
-    def open_interest(self, from_date: int, upto_date: int) -> Iterator[OpenInterest]:
-        """Open interest of the dates, oldest first."""
+    def open_interest(self, from_date: int, upto_date: int, root: str | None = None) -> Iterator[OpenInterest]:
+        """Open interest of the dates, oldest first; of one root when named."""
+        named = ("", ()) if root is None else (" AND root = ?", (root,))
         sql = (
             'SELECT root, expiration, strike, "right", date, ts_utc, open_interest FROM open_interest'
-            ' WHERE date BETWEEN ? AND ? ORDER BY date, root, expiration, strike, "right", ts_utc'
+            f' WHERE date BETWEEN ? AND ?{named[0]} ORDER BY date, root, expiration, strike, "right", ts_utc'
         )
-        return (OpenInterest(*row) for row in self.execute(sql, (from_date, upto_date)))
+        return (OpenInterest(*row) for row in self.execute(sql, (from_date, upto_date, *named[1])))
+
+    def traded(self, session_date: int) -> list[tuple[str, int, int, str]]:
+        """Contracts with rows of a session: root, expiration, strike, right."""
+        # Counted where rows are enriched; only those that wait are looked at one by one.
+        sql = (
+            'SELECT root, expiration, strike, "right" FROM contract_stats_intraday WHERE session_date = ?1'
+            f' UNION SELECT root, expiration, strike, "right" FROM {RAW_TABLE} WHERE session_date = ?1'
+            f" AND seq > (SELECT coalesce(max(seq), 0) FROM {ENRICHED_TABLE})"
+        )
+        return [(*row,) for row in self.execute(sql, (session_date,))]
 
     def interest_at(
         self, root: str, expiration: int, strike: int, right: str, date: int, ts_utc: int

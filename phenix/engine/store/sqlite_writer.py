@@ -33,9 +33,10 @@ _INSERT_QUOTE: Final = (
     "INSERT OR REPLACE INTO underlying_quotes (symbol, ts_utc, bid, ask, source) VALUES (?, ?, ?, ?, ?)"
 )
 _INSERT_OI: Final = "INSERT OR REPLACE INTO open_interest VALUES (?, ?, ?, ?, ?, ?, ?)"
+# No place is an empty one: an index takes no two NULLs for the same.
 _INSERT_LETTER: Final = (
     "INSERT OR IGNORE INTO ingest_dead_letter (stream_name, place, reason, detail, snippet, at_utc)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
+    " VALUES (?, coalesce(?, ''), ?, ?, ?, ?)"
 )
 _PUT_GAP: Final = "INSERT OR REPLACE INTO ingest_gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_FEED: Final = "INSERT OR REPLACE INTO feed_state VALUES (1, ?, ?, ?, ?, ?, ?, ?)"

@@ -9,10 +9,12 @@ a table belongs is recognised by the missing header. An empty answer (472) is an
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing, nullcontext
 from typing import Final, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl
 
@@ -20,6 +22,7 @@ import httpx
 
 from phenix.ingest.terminal.client_errors import (
     NoDataError,
+    SessionLostError,
     TerminalError,
     UnreachableError,
     UnreadableError,
@@ -84,7 +87,11 @@ class CalendarDay(NamedTuple):
     close: str
 
 
+log = logging.getLogger("phenix.ingest")
+
 _T = TypeVar("_T")
+_LOST_S: Final = 60.0
+"""Least time between two lines of the log that say that the session is lost."""
 _CONTRACT: Final = ("symbol", "expiration", "strike", "right")
 _HEAD_BYTES: Final = 65_536
 _KEY: Final = re.compile(r'"(\w+)"\s*:')
@@ -117,6 +124,7 @@ class Terminal:
         self._base_url = base_url
         self._retry_max, self._retry_base_s, self._budget = retry_max, retry_base_ms / 1000, budget_s
         self._slots = asyncio.Semaphore(concurrency)
+        self._lost_told = float("-inf")
         self._random = random.Random(seed)  # noqa: S311 -- jitter, not secrets
 
     async def __aenter__(self) -> Self:
@@ -174,14 +182,15 @@ class Terminal:
         Retries happen before the first line only: what was given cannot be taken back.
         """
 
-        async def begin() -> tuple[bytes, AsyncIterator[bytes]]:
+        async def begin() -> tuple[bytes, AsyncGenerator[bytes, None]]:
             lines = self._lines(path, params)
             return await anext(lines), lines
 
         first, rest = await self._retry(begin)
-        yield first
-        async for line in rest:
-            yield line
+        async with aclosing(rest):  # who stops early gives the request's place back
+            yield first
+            async for line in rest:
+                yield line
 
     async def contracts(
         self, date: int, *, symbols: Iterable[str] = (), kind: str = "trade", max_dte: int | None = None
@@ -261,17 +270,18 @@ class Terminal:
         async def read() -> list[list[str]]:
             rows: list[list[str]] = []
             places: list[int] = []
-            async for raw in self._lines(path, params):
-                fields = raw.decode("utf-8", "replace").split(",")
-                if not places:
-                    missing = [name for name in columns if name not in fields]
-                    if missing:
-                        raise error_in(",".join(fields), f"{path}: no column {', '.join(missing)}")
-                    places = [fields.index(name) for name in columns]
-                elif len(fields) <= max(places):
-                    raise UnreadableError(f"{path}: a row of {len(fields)} columns: {','.join(fields)[:200]}", 200)
-                else:
-                    rows.append([fields[i] for i in places])
+            async with aclosing(self._lines(path, params)) as lines:
+                async for raw in lines:
+                    fields = raw.decode("utf-8", "replace").split(",")
+                    if not places:
+                        missing = [name for name in columns if name not in fields]
+                        if missing:
+                            raise error_in(",".join(fields), f"{path}: no column {', '.join(missing)}")
+                        places = [fields.index(name) for name in columns]
+                    elif len(fields) <= max(places):
+                        raise UnreadableError(f"{path}: a row of {len(fields)} columns: {','.join(fields)[:200]}", 200)
+                    else:
+                        rows.append([fields[i] for i in places])
             return rows
 
         try:
@@ -279,16 +289,12 @@ class Terminal:
         except NoDataError:
             return []
 
-    async def _lines(self, path: str, params: dict[str, str | int]) -> AsyncIterator[bytes]:
-        if "/snapshot/" in path:
-            async for line in self._body(path, params):
-                yield line
-            return
-        async with self._slots:
-            async for line in self._body(path, params):
+    async def _lines(self, path: str, params: dict[str, str | int]) -> AsyncGenerator[bytes, None]:
+        async with nullcontext() if "/snapshot/" in path else self._slots, aclosing(self._body(path, params)) as lines:
+            async for line in lines:
                 yield line
 
-    async def _body(self, path: str, params: dict[str, str | int]) -> AsyncIterator[bytes]:
+    async def _body(self, path: str, params: dict[str, str | int]) -> AsyncGenerator[bytes, None]:
         path, _, query = path.partition("?")
         wanted = {"format": "csv", **dict(parse_qsl(query)), **params}
         try:
@@ -322,11 +328,25 @@ class Terminal:
             try:
                 return await attempt()
             except TerminalError as error:
+                if isinstance(error, SessionLostError):
+                    self._tell_lost(error)
                 delay = self._random.random() * self._retry_base_s * 2**n
                 if not error.retry or n == self._retry_max or time.monotonic() + delay > end:
                     raise
                 await asyncio.sleep(delay)
         raise AssertionError("the last attempt returns or raises")
+
+    def _tell_lost(self, error: SessionLostError) -> None:
+        """Nothing but a person helps: say so, and again as long as it lasts."""
+        now = time.monotonic()
+        if now - self._lost_told >= _LOST_S:
+            self._lost_told = now
+            log.error(
+                "the account is in use elsewhere, and its terminal at %s has no session any more: end the other"
+                " terminal, then start this one again (%s)",
+                self._base_url,
+                error,
+            )
 
 
 def _check_header(path: str, line: bytes) -> None:

@@ -51,6 +51,8 @@ LATE_S: Final = 2.5
 UNANSWERED: Final = "TIMEOUT"
 _PASSING: Final = frozenset({"ERROR", UNANSWERED})
 """Words of a refusal that may be another one when asked again."""
+_FULL: Final = "MAX_STREAMS_REACHED"
+"""The word of one that is another once a stream of the kind is given up."""
 
 
 def _now_ms() -> int:
@@ -154,7 +156,8 @@ class Stream:
     def want(self, subscriptions: Iterable[Subscription]) -> None:
         """Replace the set of wanted streams; requests for the difference follow, in the given order.
 
-        Streams that were refused with an error, or had no answer, are asked for again.
+        Streams that were refused with an error, or had no answer, are asked for again; those there was no place for
+        whenever others of their kind are not wanted any more.
         """
         self._wanted = dict.fromkeys(subscriptions)
         self.outcomes = {key: word for key, word in self.outcomes.items() if key in self._wanted}
@@ -339,7 +342,12 @@ class Stream:
                 self._changed.clear()
                 wanted = self._wanted
                 changes = [(key, False) for key in asked if key not in wanted]
-                again = {key for key in asked if self.outcomes.get(key) in _PASSING}
+                left = {key.req_type for key, _ in changes}
+                again = {
+                    key
+                    for key in asked
+                    if (word := self.outcomes.get(key)) in _PASSING or (word == _FULL and key.req_type in left)
+                }
                 changes += [(key, True) for key in wanted if key not in asked or key in again]
                 if changes:
                     self._answered.clear()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date as _date
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, NamedTuple
@@ -140,10 +141,12 @@ class ReqResponse(NamedTuple):
 
 
 class BadFrame(NamedTuple):
-    """A frame that could not be understood: the reason, and at most 4 kB of its text."""
+    """A frame that could not be understood: the reason, at most 4 kB of its text, and what it tells all the same."""
 
     reason: str
     snippet: str
+    kind: str = ""
+    contract: Contract | None = None
 
 
 class Request(NamedTuple):
@@ -370,8 +373,8 @@ _READERS: Final[dict[str, Callable[[dict[str, Any]], Frame]]] = {
 }
 
 
-def _bad(reason: str, raw: bytes) -> BadFrame:
-    return BadFrame(reason, raw[:SNIPPET_BYTES].decode("utf-8", "replace")[:SNIPPET_BYTES])
+def _bad(reason: str, raw: bytes, kind: str = "", contract: Contract | None = None) -> BadFrame:
+    return BadFrame(reason, raw[:SNIPPET_BYTES].decode("utf-8", "replace")[:SNIPPET_BYTES], kind, contract)
 
 
 def _read(value: Any, raw: bytes) -> Frame | BadFrame:
@@ -383,13 +386,14 @@ def _read(value: Any, raw: bytes) -> Frame | BadFrame:
     kind = header.get("type")
     reader = _READERS.get(kind) if type(kind) is str else None
     if reader is None:
-        return _bad(f"unknown frame type {_short(kind)}", raw)
+        return _bad(f"unknown frame type {_short(kind)}", raw, kind if isinstance(kind, str) else "")
     try:
         return reader(value)
-    except KeyError as error:
-        return _bad(f"{kind} frame without {error.args[0]}", raw)
-    except (_Bad, ValueError) as error:
-        return _bad(f"{kind} frame: {error}", raw)
+    except (KeyError, _Bad, ValueError) as error:
+        why, contract = f" without {error.args[0]}" if isinstance(error, KeyError) else f": {error}", None
+        with suppress(_Bad):
+            contract = _contract(value.get("contract"))
+        return _bad(f"{kind} frame{why}", raw, str(kind), contract)
 
 
 def decode(text: str | bytes) -> list[Frame | BadFrame]:
