@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import tempfile
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -25,7 +26,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "explain",
         help="explain a diagnostic code, a chip or an expression",
         description="Print the page of a diagnostic code; or of a chip or an expression what it says, what it reads "
-        "and whether it can be unknown. Each option prints what the rule becomes instead; several print several.",
+        "and whether it can be unknown. Each option prints what the rule becomes instead; several print several. What "
+        "an expression is warned of goes to standard error.",
         allow_abbrev=False,
     )
     command.add_argument("rule", metavar="RULE", help="a code such as PHX104, a chip such as @urgent, or an expression")
@@ -38,6 +40,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what was asked for."""
     from phenix.cli.codes import code_page, find_code
+    from phenix.dsl.render import render_text
 
     code = find_code(args.rule)
     if code is not None:
@@ -46,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     if re.fullmatch(r"PHX\d+", args.rule, re.IGNORECASE):
         raise CommandError(f"there is no code {args.rule}: docs/diagnostics/README.md lists them")
     subject = _subject(args.rule, named_bundle(args))
+    for finding in subject.found:
+        print(f"{render_text(finding)}\n", file=sys.stderr)
     wanted = [(title, part(subject)) for name, title, _, part in _PARTS if getattr(args, name)]
     if len(wanted) == 1:
         print(wanted[0][1])

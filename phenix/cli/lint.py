@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,7 +42,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         command.add_argument("paths", nargs="*", type=Path, metavar="PATH",
                              help="rule files or folders of them (default: the rules shipped with phenix)")  # fmt: skip
         command.add_argument("--output", choices=tuple(RENDERERS), default="text", help="how findings are written")
-        command.set_defaults(run=run)
+        command.set_defaults(run=_within_the_stack(run))
         if name == "lint":
             command.add_argument("--fix", action="store_true", help="put safe fixes into the files named")
             command.add_argument("--unsafe-fixes", action="store_true", help="with --fix: unsafe ones too")
@@ -51,6 +51,19 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
             command.add_argument("--date", type=date_number, metavar="DATE", help="of one session only")
             command.add_argument("--from", dest="first", type=date_number, metavar="DATE", help="of sessions from this")
             command.add_argument("--to", dest="last", type=date_number, metavar="DATE", help="of sessions up to this")
+
+
+def _within_the_stack(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """The command, ended in words where rules are nested deeper than this program can follow."""
+
+    def bounded(args: argparse.Namespace) -> int:
+        try:
+            return run(args)
+        except RecursionError:
+            why = "chips that name each other in a row are nested too deeply; write some of them out flatter"
+            raise CommandError(f"the rules cannot be looked at: {why}") from None
+
+    return bounded
 
 
 def _lint(args: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "chip",
         help="begin a chip",
         description="Write a chip behind the rules of a file, with a doc and a test each of a row on which it is true, "
-        "false and unknown.",
+        "false and unknown, as far as such rows are found; what it is warned of goes to standard error.",
         allow_abbrev=False,
     )
     chip.add_argument("name", metavar="NAME", help="the chip's id, such as big_and_far")
@@ -56,5 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if text is None:
         raise CommandError("\n".join(["nothing was written:", *(render_text(one) for one in found)]))
     replace_file(file, text.encode())
+    for one in found:
+        print(f"{render_text(one)}\n", file=sys.stderr)
     print(f"{file}: @{args.name} written; say in its doc what it is for, and test its boundaries")
     return CLEAN

@@ -18,10 +18,14 @@ from phenix.dsl.scope import Scope
 from phenix.dsl.search import Found, Search
 from phenix.dsl.types import INT64_MAX, CatalogField, Kind, Value
 
-__all__ = ["Analysis", "Evaluate", "Finding", "Memory", "Witness"]
+__all__ = ["Analysis", "Evaluate", "Finding", "Memory", "Witness", "variable"]
 
 _LARGEST: Final = 2_000
 """Most nodes of a tree, chips written out, that is looked into."""
+_NORMAL: Final = 20
+"""What it costs to bring a node to its normal form, in nodes read by a search."""
+_DEEPEST: Final = 200
+"""Most levels of it: each takes up to four frames of the stack, of which there are a thousand."""
 
 
 class Evaluate(Protocol):
@@ -89,7 +93,11 @@ class Analysis:
         self.samples, self.ranged = samples or {}, ranged
         self.memory = memory or Memory()
         self.go_on = go_on
+        self.spent = 0
+        """What the questions so far cost, whether or not the memory knew the answers: about as many nodes read."""
         self._ready: dict[int, tuple[c.Core, c.Core | None]] = {}
+        self._deep: dict[str, int] = {}
+        """Levels of chips, theirs written out, by id."""
 
     # -- questions
 
@@ -142,13 +150,36 @@ class Analysis:
         kept = self._ready.get(id(node))
         if kept is None or kept[0] is not node:
             self.go_on()
-            core = inline(node, self.chips)
-            if _size(core, {}) > _LARGEST:
+            core = inline(node, self.chips) if self._levels(node) <= _DEEPEST else None
+            if core is None or _size(core, {}) > _LARGEST:
                 kept = (node, None)
             else:
+                self.spent += _NORMAL * _size(core, {})
                 kept = (node, self._normal(core if self.ranged else self._bound(core)))
             self._ready[id(node)] = kept
         return kept[1]
+
+    def _levels(self, node: c.Core) -> int:
+        """Levels of a tree with its chips written out, each measured before those that name it."""
+        waiting = [("", node)]
+        while True:
+            name, core = waiting[-1]
+            levels, missing, below = 0, [], [(core, 1)]
+            while below:
+                part, level = below.pop()
+                if isinstance(part, c.Chip) and part.id in self.chips:
+                    if part.id not in self._deep:
+                        missing.append((part.id, self.chips[part.id]))
+                    level += self._deep.get(part.id, 1) - 1
+                levels = max(levels, level)
+                below += [(child, level + 1) for child in c.children(part)]
+            if missing:
+                waiting += missing
+                continue
+            waiting.pop()
+            if not waiting:
+                return levels
+            self._deep[name] = levels
 
     def _normal(self, core: c.Core) -> c.Core:
         found = self.memory.normal.get(core)
@@ -162,36 +193,33 @@ class Analysis:
         return c.rebuild(node, self._bound)
 
     def names(self, node: c.Core) -> frozenset[str]:
-        """Names of the variables below a node, chips looked into."""
-        found = names_in(node)
-        chips = [name for name in found if name.startswith("@") and name[1:] in self.chips]
-        return found.difference(chips).union(*(self.names(self.chips[name[1:]]) for name in chips))
+        """Names of the variables below a node, chips looked into, each of them once."""
+        out: set[str] = set()
+        seen: set[str] = set()
+        waiting = [node]
+        while waiting:
+            for name in names_in(waiting.pop()):
+                if not name.startswith("@") or name[1:] not in self.chips:
+                    out.add(name)
+                elif name not in seen:
+                    seen.add(name)
+                    waiting.append(self.chips[name[1:]])
+        return frozenset(out)
 
     def variable(self, name: str) -> Variable:
         """What a name can be."""
-        if name.startswith("@"):
-            return Variable(name, Kind.BOOL, nullable=True)
-        samples = self.samples.get(name, ())
-        if name.startswith("$"):
-            info = self.scope.params[name[1:]]
-            lo, hi = info.type.lo, info.type.hi
-            return Variable(name, info.kind, lo or 0, hi or 0, samples=(info.value,))
-        known: CatalogField = self.scope.catalog.by_name[name]
-        kind = known.type.kind
-        widest: float | int = 1e308 if kind in (Kind.RATIO, Kind.PERCENT) else INT64_MAX
-        lo, hi = known.type.lo, known.type.hi
-        return Variable(name, kind, -widest if lo is None else lo, widest if hi is None else hi, known.type.members,
-                        known.nullable, samples)  # fmt: skip
+        return variable(name, self.scope, self.samples.get(name, ()))
 
     def _find(self, goal: c.Core | None) -> Finding:
         """A row on which ``goal`` is true: False proven when there is none."""
         if goal is None:
-            return Finding(None, tried=f"written out it has more than {_LARGEST:,} parts")
+            return Finding(None, tried=f"written out it has more than {_LARGEST:,} parts, or {_DEEPEST} levels")
         variables = tuple(map(self.variable, sorted(names_in(goal))))
         found = self.memory.found.get((goal, variables))
         if found is None:
             self.go_on()  # then at every answer of the search, between which it has a bound of its own
             found = self.memory.found[goal, variables] = Search(goal, variables, self.answer).run()
+        self.spent += found.work
         if found.row is None:
             return Finding(found.exists, tried=found.tried)
         row = {n: v for n, v in found.row.items() if not n.startswith("$")}
@@ -211,6 +239,21 @@ class Analysis:
         self.go_on()
         params = {name[1:]: value for name, value in row.items() if name.startswith("$")}
         return self.evaluate(node, row.__getitem__, params, lambda chip: row[f"@{chip}"])
+
+
+def variable(name: str, scope: Scope, samples: tuple[Value, ...] = ()) -> Variable:
+    """What a field, a param as ``$name`` or a chip as ``@name`` can be."""
+    if name.startswith("@"):
+        return Variable(name, Kind.BOOL, nullable=True)
+    if name.startswith("$"):
+        info = scope.params[name[1:]]
+        return Variable(name, info.kind, info.type.lo or 0, info.type.hi or 0, samples=(info.value,))
+    known: CatalogField = scope.catalog.by_name[name]
+    kind = known.type.kind
+    widest: float | int = 1e308 if kind in (Kind.RATIO, Kind.PERCENT) else INT64_MAX
+    lo, hi = known.type.lo, known.type.hi
+    return Variable(name, kind, -widest if lo is None else lo, widest if hi is None else hi, known.type.members,
+                    known.nullable, samples)  # fmt: skip
 
 
 def _one_of(core: c.Core, answers: tuple[bool | None, ...]) -> c.Core:

@@ -15,6 +15,7 @@ from phenix.dsl.diagnostics import Diagnostic, Fix, Safety, diagnostic
 from phenix.dsl.foreign import CALLS, COALESCE, IS_NULL, NOTHING, PATTERNS, WORDS
 from phenix.dsl.functions import FUNCTIONS
 from phenix.dsl.literals import Problem, read_date, read_instant, read_number, read_text, read_time
+from phenix.dsl.printer import quoted
 from phenix.dsl.source import Source, Span
 
 __all__ = ["MAX_ITEMS", "ExpressionBuilder"]
@@ -233,7 +234,7 @@ class ExpressionBuilder:
         self._word(word)
         if "%" in pattern.value and "*" not in pattern.value:
             pattern = replace(pattern, value=pattern.value.replace("%", "*"))
-            self._foreign(pattern.span, f'"{pattern.value}"')
+            self._foreign(pattern.span, quoted(pattern.value))
         return n.Like(span=self._span(meta), operand=operand, pattern=pattern, negated=self._not(negated),
                       **self._over(operand))  # fmt: skip
 
@@ -242,9 +243,14 @@ class ExpressionBuilder:
         start = self._token(word)
         before, after = PATTERNS[str(word).lower()[0]]
         pattern = replace(text, value=f"{before}{text.value}{after}")
-        ours = f'like "{before}{self._written(text)[1:-1]}{after}"'
-        self._report("PHX002", f"`{word}` is written `{ours}` here", start,
-                     fix=Fix(Span(start.start, text.span.end), ours))  # fmt: skip
+        # Of a pattern a `*` is no letter; a text of several lines, or of none, is no part to ask for.
+        if not text.value or "*" in text.value or "\n" in text.value:
+            self._refuse("PHX002", f"`{word}` is written `like` here, and no pattern asks for this text", text.span,
+                         'write `like "AA*"`, `like "*AA"` or `like "*AA*"`')  # fmt: skip
+        else:
+            ours = f"like {quoted(pattern.value)}"
+            self._report("PHX002", f"`{word}` is written `{ours}` here", start,
+                         fix=Fix(Span(start.start, text.span.end), ours))  # fmt: skip
         return n.Like(span=self._span(meta), operand=operand, pattern=pattern, negated=self._not(negated),
                       **self._over(operand))  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from phenix.dsl.arithmetic import SIZED, Arithmetic
 from phenix.dsl.core import Abs, Arith, Const, Core, Divide, Extreme
-from phenix.dsl.operand import Operand, Refusal, as_real, describe, holds_real, misfit, unreal
+from phenix.dsl.operand import Operand, Refusal, amount, as_real, describe, holds_real, misfit, unreal
 from phenix.dsl.source import Span
 from phenix.dsl.types import Kind
 
@@ -82,7 +82,9 @@ class Calls:
 
     def _clamp(self, args: list[Operand]) -> Operand | None:
         x, lo, hi = args
-        if lo.literal is not None and hi.literal is not None and lo.literal > hi.literal and lo.unit == hi.unit:
+        ends = [end for end in (lo, hi) if end.literal is not None]
+        alike = lo.unit == hi.unit if x.literal is not None else all(misfit(end, x) is None for end in ends)
+        if len(ends) == 2 and alike and amount(lo, x) > amount(hi, x):
             message = f"`clamp` between `{lo.text}` and `{hi.text}` always gives `{lo.text}`: the ends are reversed"
             over = Span(lo.span.start, hi.span.end)
             self._arithmetic.report(Refusal("PHX204", message, offer=f"{hi.text}, {lo.text}"), over)
@@ -102,11 +104,10 @@ class Calls:
             return None
         fitted: list[Fraction] = []
         for p in corners:
-            assert p.literal is not None
             if (wrong := misfit(p, x)) is not None:
                 self._arithmetic.report(wrong, p.span, x)
                 return None
-            corner = p.literal / 100 if x.kind is Kind.RATIO and p.unit == "%" else p.literal
+            corner = amount(p, x)
             if not holds_real(corner):
                 self._arithmetic.report(unreal(p.text), p.span)
                 return None

@@ -300,7 +300,7 @@ def bounds(node: c.Core, box: Mapping[str, Range]) -> Range:
             lo, hi = max(lo, -hi, type(lo)(0)), max(-lo, hi)
         case c.Extreme(op=op):
             choose = min if op == "min" else max
-            lo, hi = choose(p.lo for p in parts), choose(p.hi for p in parts)
+            lo, hi = choose(p.lo for p in parts), min(choose(p.hi for p in parts), _summit(node, box))
         case c.Arith(op="+"):
             lo, hi = lo + parts[1].lo, hi + parts[1].hi
         case c.Arith(op="-"):
@@ -311,6 +311,19 @@ def bounds(node: c.Core, box: Mapping[str, Range]) -> Range:
         case c.Divide():
             return _quotient(parts[0], parts[1], null)
     return Range(-math.inf, math.inf, null) if math.isnan(lo) or math.isnan(hi) else Range(lo, hi, null)
+
+
+def _summit(node: c.Core, box: Mapping[str, Range]) -> Number:
+    """The most that a tent can be below its cut at zero: one side of it rises and the other falls with one value."""
+    match node:
+        case c.Extreme("min", (c.Divide(c.Arith("-", x, c.Const(value=float() as a)), c.Const(value=float() as up)),
+                               c.Divide(c.Arith("-", c.Const(value=float() as b), y), c.Const(value=float() as down))))\
+                if x == y and up > 0 and down > 0:  # fmt: skip
+            whole = bounds(x, box)
+            top = _first(float(whole.lo), float(whole.hi), lambda z: (z - a) / up >= (b - z) / down)
+            return max(min((z - a) / up, (b - z) / down) for z in (top, before(top)))
+        case _:
+            return math.inf
 
 
 def _times(a: Number, b: Number) -> Number:

@@ -84,7 +84,8 @@ _TABLE: Final = (
     ),
     Code(
         "PHX004", "too-large", _E,
-        "A statement over 64 kB, deeper than 64 levels, of more than 2,000 nodes, or a set of more than 1,000 items.",
+        "A statement over 64 kB, deeper than 64 levels, of more than 2,000 nodes, a set of more than 1,000 items, or a "
+        "condition whose sets hold more than 30,000 values.",
         "A rule runs on every print. A bound on its size bounds the time of a row, and keeps a pasted list out of the "
         "text that people review.",
         "(" * 65 + "«iso»" + ")" * 65,
@@ -173,7 +174,7 @@ _TABLE: Final = (
     ),
     Code(
         "PHX111", "duplicate", _E,
-        "A name or alias is already taken.",
+        "A name or alias is already taken, by another definition or by the language.",
         "Ids, labels and aliases are what the API and saved views ask for: each has to mean one thing.",
         'chip big "Big" = value >= 1M doc "A million."\nchip «big» "Huge" = value >= 5M doc "Five million."',
         'chip big "Big" = value >= 1M doc "A million."\nchip huge "Huge" = value >= 5M doc "Five million."',
@@ -197,8 +198,8 @@ _TABLE: Final = (
     ),
     Code(
         "PHX114", "out-of-range", _E,
-        "A param's value lies outside the range it declares, or the range is none.",
-        "The range is what was proven: bounds analysis and the tuning of params rely on it.",
+        "A param, a field in a test or a score that can lie outside its declared range, or a range that is none.",
+        "The range is what was proven: bounds analysis, comparisons it decides and the tuning of params rely on it.",
         "param whale_min: money = «10k» in 50k..5M",
         "param whale_min: money = 100k in 50k..5M",
         _FILE,
@@ -212,7 +213,7 @@ _TABLE: Final = (
     ),
     Code(
         "PHX116", "repeated-metadata", _E,
-        "A clause or a piece of metadata is given twice.",
+        "A clause, a piece of metadata or a field of a test is given twice.",
         "Which of the two is meant, nobody but the author can say.",
         'chip whale = value >= 500k doc "Half a million." «doc "Large."»',
         'chip whale = value >= 500k doc "Half a million."',

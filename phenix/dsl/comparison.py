@@ -11,6 +11,7 @@ from phenix.dsl.core import Compare, Const, Core, nowhere
 from phenix.dsl.operand import (
     Operand,
     Refusal,
+    amount,
     describe,
     holds,
     holds_real,
@@ -82,7 +83,7 @@ class Comparison:
             self._report(refusal, b.span, a)
             return None
         if a.kind in REAL:
-            value = b.literal / 100 if a.kind is Kind.RATIO and b.unit == "%" else b.literal
+            value = amount(b, a)
             if is_plain(a) and a.limits is not None and (always := _decided(op, value, *a.limits)) is not None:
                 lo, hi = a.limits
                 far = nowhere(a.kind)

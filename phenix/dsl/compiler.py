@@ -11,13 +11,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Final
 
 from phenix.dsl import core as c
 from phenix.dsl import nodes as n
+from phenix.dsl.analysis import variable
+from phenix.dsl.cells import bounds, names_in
 from phenix.dsl.checker import Checker
 from phenix.dsl.definitions import define, in_order
 from phenix.dsl.diagnostics import Diagnostic, closest, diagnostic
-from phenix.dsl.operand import Operand, as_real
+from phenix.dsl.operand import Operand, Refusal, as_real
 from phenix.dsl.parser import Parsed, parse_expression, parse_file
 from phenix.dsl.printer import print_expression, print_statement
 from phenix.dsl.program import (
@@ -31,10 +34,13 @@ from phenix.dsl.program import (
     SavedQuery,
 )
 from phenix.dsl.scope import Defined, Scope
-from phenix.dsl.source import Source
+from phenix.dsl.source import Source, Span
 from phenix.dsl.types import MONEY_SCALE, Catalog, Kind, Value
 
-__all__ = ["compile_condition", "compile_program", "compile_saved"]
+__all__ = ["MOST_VALUES", "compile_condition", "compile_program", "compile_saved", "held", "too_many"]
+
+MOST_VALUES: Final = 30_000
+"""Most values of sets in a condition: each is bound by itself, and SQLite binds 32,766."""
 
 
 def compile_condition(source: Source, scope: Scope) -> tuple[Condition | None, tuple[Diagnostic, ...]]:
@@ -43,7 +49,7 @@ def compile_condition(source: Source, scope: Scope) -> tuple[Condition | None, t
     if node is None:
         return None, found
     checker = Checker(scope, source)
-    core = checker.condition(node)
+    core = _bindable(checker.condition(node), node, checker)
     found = (*found, *checker.found)
     return (Condition(node, print_expression(node), core, source) if core is not None else None), found
 
@@ -68,6 +74,25 @@ def compile_saved(
     compiled: tuple[SavedQuery | SavedAlert, ...] = (*compiler._queries(scope), *compiler._alerts(scope))
     compiler._check_deprecated(scope)
     return statements, compiled, (*found, *sorted(compiler.found, key=lambda d: d.span))
+
+
+def held(core: c.Core) -> int:
+    """How many values of sets a condition holds; a named set counts wherever it is named."""
+    return sum(len(x.values) for x in c.walk(core) if isinstance(x, c.InSet))
+
+
+def too_many(values: int, span: Span, source: Source) -> Diagnostic:
+    """The finding of more than :data:`MOST_VALUES`."""
+    span = Span(span.start, min(span.end, span.start + 40))
+    message = f"sets of {values:,} values, counted wherever they are named; {MOST_VALUES:,} are allowed"
+    return diagnostic("PHX004", message, span, source, help="name each set once, or make parts of it chips")
+
+
+def _bindable(core: c.Core | None, node: n.Expr, checker: Checker) -> c.Core | None:
+    if core is None or (values := held(core)) <= MOST_VALUES:
+        return core
+    checker.found.append(too_many(values, node.span, checker.source))
+    return None
 
 
 class _Compiler:
@@ -118,19 +143,43 @@ class _Compiler:
         provided: dict[str, str] = {}
         for name in [name for name in scope.derived if name in fields]:
             target = fields[name].meta.provides
-            if target and target not in scope.catalog.by_name:
-                self._report("PHX101", f"there is no field `{target}` to provide", scope.derived[name])
-            elif target and target in provided:
+            if target and target in provided:
                 self._report("PHX111", f"`{target}` is already provided by `{provided[target]}`", scope.derived[name])
-            else:
+            elif not target or self._provides(fields[name], target, scope):
                 provided[target] = name
                 continue
             del fields[name]
         return tuple(fields[name] for name in scope.derived if name in fields)
 
+    def _provides(self, field: DerivedField, target: str, scope: Scope) -> bool:
+        """Whether a formula can stand for the field that it provides: what is proven of that holds of it as well."""
+        known, defined = scope.catalog.by_name.get(target), scope.derived[field.id]
+        if known is None:
+            self._report("PHX101", f"there is no field `{target}` to provide", defined)
+            return False
+        if target not in scope.catalog.provided:
+            ours = ", ".join(f"`{name}`" for name in sorted(scope.catalog.provided)) or "none"
+            self._report("PHX106", f"`{target}` comes from the print, no rule computes it", defined,
+                         f"fields that a rule may provide: {ours}")  # fmt: skip
+            return False
+        if field.kind is not known.type.kind:
+            self._report("PHX106", f"`{field.id}` is {field.kind}, `{target}` is {known.type.kind}", defined,
+                         f"declare it {known.type.kind}")  # fmt: skip
+            return False
+        if target in c.reads(field.core):
+            self._report("PHX112", f"`{field.id}` provides `{target}` and reads it", defined)
+            return False
+        can = bounds(field.core, {name: variable(name, scope).whole for name in names_in(field.core)})
+        lo, hi = known.type.lo, known.type.hi
+        if lo is not None and hi is not None and can.known and not lo <= can.lo <= can.hi <= hi:
+            self._report("PHX114", f"`{field.id}` can be anything from {can.lo:.6g} to {can.hi:.6g}, `{target}` lies in"
+                         f" {lo:g}..{hi:g}", defined, f"write `clamp(…, {lo:g}, {hi:g})`")  # fmt: skip
+            return False
+        return True
+
     def _condition(self, node: n.Expr, source: Source, scope: Scope) -> Condition | None:
         checker = Checker(scope, source)
-        core = checker.condition(node)
+        core = _bindable(checker.condition(node), node, checker)
         self.found.extend(checker.found)
         return Condition(node, print_expression(node), core, source) if core is not None else None
 
@@ -289,9 +338,9 @@ class _Compiler:
                 if operand is not None:
                     checker.report("PHX101", f"`{name.name}` is no field of a row", name.span)
                 continue
-            value = _stored(checker, expression, operand)
-            if value is not False or isinstance(expression, n.Constant):
-                row[name.name] = value
+            if name.name in row:
+                checker.report("PHX116", f"`{name.name}` is given twice", name.span, help="keep one of the two")
+            row[name.name] = _stored(checker, expression, operand)
         expected: Value = None
         if node.expected is not None:
             if isinstance(node.expected, n.Constant):
@@ -316,4 +365,10 @@ def _stored(checker: Checker, node: n.Expr, like: Operand) -> Value:
     if like.kind is Kind.BOOL:
         checker.report("PHX106", f"`{like.text}` is true, false or null", node.span)
         return False
-    return checker.constant(node, like)
+    said = len(checker.found)
+    value = checker.constant(node, like)
+    if value is None:  # a doubtful comparison elsewhere, but here the row would be another one
+        del checker.found[said:]
+        text = checker.source.text[node.span.start : node.span.end]
+        checker.refuse(Refusal("PHX114", f"`{like.text}` never holds `{text}`"), node.span, like)
+    return value

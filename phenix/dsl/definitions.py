@@ -9,9 +9,9 @@ from typing import Final
 from phenix.dsl import core as c
 from phenix.dsl import nodes as n
 from phenix.dsl.checker import Checker
-from phenix.dsl.diagnostics import Diagnostic, closest, diagnostic
+from phenix.dsl.diagnostics import Diagnostic, Fix, closest, diagnostic
 from phenix.dsl.hints import WORDS
-from phenix.dsl.operand import NUMERIC, Operand, Refusal, literal_as
+from phenix.dsl.operand import NUMERIC, Operand, Refusal, amount, literal_as
 from phenix.dsl.operand import WORDS as OF_WORDS
 from phenix.dsl.scope import Defined, ParamInfo, Scope
 from phenix.dsl.source import Source
@@ -122,6 +122,10 @@ class _Definitions:
         if words and name in WORDS:
             self._report("PHX111", f"`{name}` is a word of the language", defined, "choose another name")
             return False
+        if words and name.lower() in n.STATEMENTS:
+            message = f"`{name}` begins a statement: on a line of its own it would be read as one"
+            self._report("PHX111", message, defined, "choose another name")
+            return False
         return True
 
     def _chip_names(self, defined: Defined[n.Statement], node: n.ChipStatement, chips: dict[str, str]) -> None:
@@ -185,6 +189,12 @@ class _Definitions:
                 return None
             return ParamInfo(node.name, Type(kind), node.value.value, None, node.meta.doc, Defined(node, source))
         low, high = (node.range.low, node.range.high) if node.range else (None, None)
+        if node.range is not None and node.range.half_open:
+            span = node.range.span
+            closed = source.text[span.start : span.end].replace("..<", "..", 1)
+            message = "the range of a param is closed: its upper end is a value it may have"
+            self.found.append(diagnostic("PHX114", message, span, source, fix=Fix(span, closed, "unsafe")))
+            return None
         value, lo, hi = (self._number(x, kind, source) if x is not None else None for x in (node.value, low, high))
         if value is None:
             return None
@@ -216,5 +226,4 @@ class _Definitions:
                                          source, help=f"{kind} keeps {scale}"))  # fmt: skip
             return None
         assert isinstance(fitted.node, c.Const)
-        exact = operand.literal / 100 if kind is Kind.RATIO and operand.unit == "%" else operand.literal
-        return fitted.node.value, exact
+        return fitted.node.value, amount(operand, like)

@@ -1,7 +1,7 @@
 """Rule files in their one layout: statements in the author's order, comments and groups of lines kept.
 
-What cannot be read, or is written in the spelling of another language, stays as it is: the formatter
-lays out, it corrects nothing.
+What cannot be read, is written in the spelling of another language, or could not be read any more when it is
+laid out, stays as it is: the formatter lays out, it corrects nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def format_text(text: str) -> str:
             out.add(Span(region.start, at), source.text[region.start : at].rstrip())
             continue
         inside, at = _comments(source.text, node, scanned.comments)
-        out.add(Span(region.start, at), _laid_out(source.text, node, inside))
+        laid = _laid_out(source.text, node, inside)
+        # A word that begins a statement, on a line of its own, would be cut off there.
+        whole = len(scan(Source("", laid), file=True).regions) == 1
+        out.add(Span(region.start, at), laid if whole else source.text[region.start : at].rstrip())
     out.between(at, len(source.text))
     return str(out)
 

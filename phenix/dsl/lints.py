@@ -37,6 +37,8 @@ __all__ = [
 
 _SAID: Final = frozenset({"PHX202", "PHX204", "PHX205"})
 """What the checker says of one comparison; of the condition around it nothing more needs saying."""
+_EFFORT: Final = 400_000
+"""What the parts of one body may cost, as an analysis counts it: a second or so."""
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -90,9 +92,11 @@ class Subject:
 
 def substitute(core: c.Core, provided: Mapping[str, c.Core]) -> c.Core:
     """The tree with fields that rules compute written out as what computes them."""
-    if isinstance(core, c.Field):
-        return provided.get(core.name, core)
-    return c.rebuild(core, lambda node: substitute(node, provided))
+
+    def write(node: c.Core) -> c.Core:
+        return provided.get(node.name, node) if isinstance(node, c.Field) else c.rebuild(node, write)
+
+    return write(core)
 
 
 Lint = Callable[[Subject], Iterable[Diagnostic]]
@@ -194,20 +198,25 @@ def _parted(subject: Subject, members: list[_Told], row: Mapping[str, Value]) ->
 
 
 def redundant_part(subject: Subject) -> Iterator[Diagnostic]:
-    """A part of an `and` or `or` without which the answer is the same on every print."""
+    """A part of an `and` or `or` without which the answer is the same on every print.
+
+    Of a body that takes too long nothing more is said: what was not looked at is not proven.
+    """
     bodies = [rule.body for rule in subject.chips()] + [where for _, where in subject.searches()]
     for body in bodies:
-        for node in _redundant(subject, body.node, body.core):
+        for node in _redundant(subject, body.node, body.core, subject.ever.spent + _EFFORT):
             text = body.source.text[node.span.start : node.span.end]
             message = f"without `{text}` the answer is the same on every print"
             yield diagnostic("PHX213", message, node.span, body.source, help="leave it out, or correct it")
 
 
-def _redundant(subject: Subject, node: n.Expr, core: c.Core) -> Iterator[n.Expr]:
+def _redundant(subject: Subject, node: n.Expr, core: c.Core, until: int) -> Iterator[n.Expr]:
     if isinstance(node, n.And | n.Or) and isinstance(core, c.And | c.Or) and len(node.args) == len(core.args):
         names = [subject.ever.names(arg) for arg in core.args]
         kept = list(range(len(core.args)))
         for place in reversed(kept):
+            if subject.ever.spent > until:
+                return
             others = [i for i in kept if i != place]
             met = [core.args[i] for i in others if names[place] & names[i]]
             if met and _meet(subject, core.args[place], met):
@@ -216,9 +225,9 @@ def _redundant(subject: Subject, node: n.Expr, core: c.Core) -> Iterator[n.Expr]
                     kept = others
                     yield node.args[place]
         for part, arg in zip(node.args, core.args, strict=True):
-            yield from _redundant(subject, part, arg)
+            yield from _redundant(subject, part, arg, until)
     elif isinstance(node, n.Not | n.Is) and isinstance(core, c.Not | c.Is):
-        yield from _redundant(subject, node.operand, core.operand)
+        yield from _redundant(subject, node.operand, core.operand, until)
 
 
 def _meet(subject: Subject, arg: c.Core, others: list[c.Core]) -> bool:

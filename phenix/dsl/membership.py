@@ -9,7 +9,8 @@ from typing import Final, Literal, Protocol, cast
 from phenix.dsl import core as c
 from phenix.dsl import nodes as n
 from phenix.dsl.comparison import Comparison, value_within
-from phenix.dsl.operand import WORDS, Operand, Refusal, describe, misfit
+from phenix.dsl.operand import WORDS, Operand, Refusal, amount, describe, misfit
+from phenix.dsl.printer import quoted
 from phenix.dsl.scope import Scope
 from phenix.dsl.source import Source, Span
 from phenix.dsl.types import Kind
@@ -124,7 +125,7 @@ class Membership:
         if (refusal := misfit(value, like)) is not None:
             asker.refuse(refusal, item.span, like)
             return False
-        exact = value.literal / 100 if like.kind is Kind.RATIO and value.unit == "%" else value.literal
+        exact = amount(value, like)
         stored = value_within(exact, like)
         if stored is None:
             asker.refuse(Refusal("PHX202", f"`{like.text}` never holds `{value.text}`"), item.span, like)
@@ -144,8 +145,9 @@ class Membership:
             low, high = values[0][0], values[1][0]
             assert low is not None
             assert high is not None
-            if _above(low, high, among.half_open):
-                self._asker.refuse(_reversed(operand, node, low, high), among.span)
+            a, b = _end(low, operand), _end(high, operand)
+            if a is not None and b is not None and (a > b or (among.half_open and a == b)):
+                self._asker.refuse(_reversed(operand, node, low, high, alike=a == b), among.span)
         inside = cast("c.Core", parts[0] if len(parts) == 1 else c.And(cast("tuple[c.Core, ...]", tuple(parts))))
         return c.Not(inside) if node.negated else inside
 
@@ -172,8 +174,8 @@ class Membership:
             return None
         if operand.kind is Kind.SYMBOL and body != body.upper():
             message = f"`{operand.text}` is in capitals, and `like` minds them: nothing is like `{pattern}`"
-            quoted = f'"{pattern.upper()}"'
-            self._asker.refuse(Refusal("PHX202", message, offer=quoted, safety="safe"), node.pattern.span)
+            refusal = Refusal("PHX202", message, offer=quoted(pattern.upper()), safety="safe")
+            self._asker.refuse(refusal, node.pattern.span)
         return c.Like(operand.node, _HOW[pattern.startswith("*"), pattern.endswith("*")], body, node.negated)
 
 
@@ -182,28 +184,23 @@ _HOW: Final[dict[tuple[bool, bool], Literal["prefix", "suffix", "contains", "who
 }  # fmt: skip
 
 
-def _above(low: Operand, high: Operand, half_open: bool) -> bool:
-    a, b = _end(low), _end(high)
-    return a is not None and b is not None and (a > b or (half_open and a == b))
-
-
-def _end(bound: Operand) -> Fraction | int | None:
-    """A literal's value; None of what depends on the row or the params."""
+def _end(bound: Operand, operand: Operand) -> Fraction | int | None:
+    """What a literal says of the operand; None of what depends on the row or the params."""
     if bound.literal is not None:
-        return bound.literal
+        return amount(bound, operand)
     return cast("int", bound.core.value) if isinstance(bound.core, c.Const) else None
 
 
-def _reversed(operand: Operand, node: n.In, low: Operand, high: Operand) -> Refusal:
+def _reversed(operand: Operand, node: n.In, low: Operand, high: Operand, alike: bool) -> Refusal:
     among = cast("n.Range", node.among)
     dots = "..<" if among.half_open else ".."
     shown = f"{low.text}{dots}{high.text}"
     message = f"nothing lies in `{shown}`: its lower end is not below its upper end"
-    if low.kind is Kind.TIME and _end(low) != _end(high):
+    if low.kind is Kind.TIME and not alike:
         within = "<" if among.half_open else "<="
         text = f"{operand.text} >= {low.text} or {operand.text} {within} {high.text}"
         offer = f"not ({text})" if node.negated else f"({text})"
         return Refusal("PHX204", message, f"a night is two ranges: `{text}`", offer, over=node.span)
-    if _end(low) == _end(high):
+    if alike:
         return Refusal("PHX204", message, offer=f"{low.text}..{high.text}")
     return Refusal("PHX204", message, offer=f"{high.text}{dots}{low.text}")

@@ -25,6 +25,7 @@ __all__ = [
     "WORDS",
     "Operand",
     "Refusal",
+    "amount",
     "as_real",
     "decimal_digits",
     "describe",
@@ -137,7 +138,7 @@ def literal_as(literal: Operand, like: Operand) -> Operand | Refusal:
     if (refusal := misfit(literal, like)) is not None:
         return refusal
     if like.kind in REAL:
-        number = value / 100 if like.kind is Kind.RATIO and literal.unit == "%" else value
+        number = amount(literal, like)
         if not holds_real(number):
             return unreal(literal.text)
         return replace(literal, kind=like.kind, core=Const(like.kind, float(number)), literal=None)
@@ -152,6 +153,12 @@ def literal_as(literal: Operand, like: Operand) -> Operand | Refusal:
     return replace(
         literal, kind=like.kind, core=Const(like.kind, scaled), scale=scale, lo=scaled, hi=scaled, literal=None
     )
+
+
+def amount(literal: Operand, like: Operand) -> Fraction:
+    """What a literal says of a value of ``like``'s kind: ``5%`` is a twentieth of a ratio, 5 of a percentage."""
+    assert literal.literal is not None
+    return literal.literal / 100 if like.kind is Kind.RATIO and literal.unit == "%" else literal.literal
 
 
 def misfit(literal: Operand, like: Operand) -> Refusal | None:

@@ -68,16 +68,21 @@ def _settled(core: c.Core, steps: tuple[Pass, ...]) -> c.Core:
 
 
 def inline(core: c.Core, chips: Mapping[str, c.Core]) -> c.Core:
-    """The tree with chips written out, and theirs; a chip that ``chips`` does not hold stays."""
+    """The tree with chips written out, the innermost first, so that none waits on the stack; other chips stay."""
     whole: dict[str, c.Core] = {}
 
     def write(node: c.Core) -> c.Core:
-        if isinstance(node, c.Chip) and node.id in chips:
-            if node.id not in whole:
-                whole[node.id] = write(chips[node.id])
-            return whole[node.id]
-        return c.rebuild(node, write)
+        return whole.get(node.id, node) if isinstance(node, c.Chip) else c.rebuild(node, write)
 
+    def missing(node: c.Core) -> list[str]:
+        return [x.id for x in c.walk(node) if isinstance(x, c.Chip) and x.id in chips and x.id not in whole]
+
+    waiting = missing(core)
+    while waiting:
+        if below := missing(chips[waiting[-1]]):
+            waiting += below
+        elif (id_ := waiting.pop()) not in whole:
+            whole[id_] = write(chips[id_])
     return write(core)
 
 

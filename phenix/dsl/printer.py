@@ -11,7 +11,7 @@ from phenix.dsl import nodes as n
 from phenix.dsl.layout import Chain, Doc, Leaf, Lines, Listed, Row, flat, leaves
 from phenix.dsl.source import Span
 
-__all__ = ["StatementText", "lay_out", "print_expression", "print_line", "print_statement"]
+__all__ = ["StatementText", "lay_out", "print_expression", "print_line", "print_statement", "quoted"]
 
 _OR, _AND, _NOT, _IS, _COMPARE, _ELSE, _SUM, _PRODUCT, _UNARY, _ATOM = range(10)
 _LEVEL: Final = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT, "??": _ELSE}
@@ -79,7 +79,7 @@ def _doc(node: n.Expr) -> tuple[Doc, int]:
             return _row(_print(operand, _ELSE), " not in " if negated else " in ", _among(among)), _COMPARE
         case n.Like(operand=operand, pattern=pattern, negated=negated):
             word = " not like " if negated else " like "
-            return _row(_print(operand, _ELSE), word, Leaf(_quoted(pattern.value), pattern.span)), _COMPARE
+            return _row(_print(operand, _ELSE), word, Leaf(quoted(pattern.value), pattern.span)), _COMPARE
         case n.Is(operand=operand, what=what, negated=negated, span=span):
             last = Leaf(what, Span(span.end - len(what), span.end))
             return _row(_print(operand, _IS), " is not " if negated else " is ", last), _IS
@@ -113,7 +113,7 @@ def _atom(node: n.Expr) -> str:
         case n.Number(text=text):
             return text
         case n.Text(value=value):
-            return _quoted(value)
+            return quoted(value)
         case n.DateLit(value=value):
             return _day(value)
         case n.TimeLit(value=value):
@@ -123,7 +123,7 @@ def _atom(node: n.Expr) -> str:
         case n.Constant(value=value):
             return {True: "true", False: "false", None: "null"}[value]
         case n.ChipName(name=name):
-            return f"@{name}" if re.fullmatch(r"\w+", name) else f"@{_quoted(name)}"
+            return f"@{name}" if re.fullmatch(r"\w+", name) else f"@{quoted(name)}"
         case n.ParamName(name=name):
             return f"${name}"
         case n.Name(name=name):
@@ -155,7 +155,8 @@ def _set(node: n.SetLit) -> Listed:
     return Listed(opening, tuple(_print(i, _SUM) for i in node.items), _closing("}", node.span))
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text between quotes, as it is read."""
     if "\n" in text:
         return f'"""{text}"""'
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -270,7 +271,7 @@ def _head(node: n.Statement) -> str:
         case n.AssertStatement():
             return "assert"
         case n.TestStatement(label=label):
-            return f"test {_quoted(label)} for"
+            return f"test {quoted(label)} for"
         case n.ParamStatement(name=name, type_name=type_name):
             return f"param {name}: {type_name} ="
         case n.SetStatement(name=name):
@@ -278,7 +279,7 @@ def _head(node: n.Statement) -> str:
         case n.LetStatement(name=name):
             return f"let {name} ="
         case n.ChipStatement(name=name, aliases=aliases, group=group):
-            also = f" aliases {{{', '.join(map(_quoted, aliases))}}}" if aliases else ""
+            also = f" aliases {{{', '.join(map(quoted, aliases))}}}" if aliases else ""
             return f"chip {name}{_label(node)}{also}{f' group {group}' if group else ''} ="
         case n.FieldStatement(name=name, type_name=type_name):
             return f"field {name}{_label(node)}: {type_name} ="
@@ -289,13 +290,13 @@ def _head(node: n.Statement) -> str:
 
 
 def _label(node: n.ChipStatement | n.FieldStatement | n.QueryStatement | n.AlertStatement) -> str:
-    return f" {_quoted(node.label)}" if node.label != node.name else ""
+    return f" {quoted(node.label)}" if node.label != node.name else ""
 
 
 def _said(key: str, value: str | tuple[str, ...]) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(value)}]"
-    return value if key in ("severity", "provides") else _quoted(value)
+    return value if key in ("severity", "provides") else quoted(value)
 
 
 def lay_out(statement: StatementText) -> str:

@@ -45,7 +45,7 @@ class Reporter:
         """Add a finding for a refusal at ``span``; the other side and the declarations of both are labelled."""
         labels = [Label(span, refusal.note)] if refusal.note else []
         if other is not None:
-            ranged = refusal.code == "PHX202" and is_plain(other)
+            ranged = refusal.code in ("PHX114", "PHX202") and is_plain(other)
             labels.append(Label(other.span, reach(other) if ranged else unit(other), self.home))
             labels += self._declared(other.span, self.home or self.source)
         labels += self._declared(span, self.source)

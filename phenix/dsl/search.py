@@ -41,6 +41,7 @@ class Found:
     exists: bool | None
     row: Mapping[str, Value] | None = None
     tried: str = ""
+    work: int = field(default=0, compare=False)  # nodes read and conditions answered on the way
 
 
 @dataclass(slots=True)
@@ -88,8 +89,8 @@ class Search:
         self.cells: dict[str, tuple[Cell, ...]] = {}
         self.relations: dict[str, _Relation] = {}
         self.whole = True
+        self.steps = self.answered = 0
         self._cut()
-        self.steps = 0
         self.left_open = ""
 
     # -- the goal as a list, each part after what it is made of
@@ -161,6 +162,7 @@ class Search:
                 return set()
 
     def _answered(self, atom: _Atom, row: Mapping[str, Value]) -> int:
+        self.answered += 1
         return _mask(self.answer(atom.node, row))
 
     # -- reading the goal with sets of answers
@@ -220,11 +222,10 @@ class Search:
     def run(self) -> Found:
         """True with a witness, False when proven, or None with why."""
         row = self._search({})
-        if row is not None:
-            return Found(True, row)
         if not self.whole and not self.left_open:
             self.left_open = "its patterns can be met in too many ways"
-        return Found(None, tried=self.left_open) if self.left_open else Found(False)
+        exists, tried = (True, "") if row is not None else (None if self.left_open else False, self.left_open)
+        return Found(exists, row, tried, self.steps + self.answered)
 
     def _search(self, chosen: dict[str, int]) -> dict[str, Value] | None:
         if self.steps > _STEPS:

@@ -126,6 +126,8 @@ class Catalog:
     """The fields a rule may name, in row order."""
 
     fields: tuple[CatalogField, ...]
+    provided: frozenset[str] = frozenset()
+    """The fields that the host has rules compute."""
     by_name: Mapping[str, CatalogField] = field(init=False)
 
     def __post_init__(self) -> None:

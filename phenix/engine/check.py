@@ -129,7 +129,16 @@ def _refuted(one: Assertion, analysis: Analysis) -> Diagnostic | None:
 def run_cases(sources: Sequence[Source]) -> tuple[tuple[Diagnostic, ...], int]:
     """Run every ``test`` by the reference interpreter: the failing ones, and how many there are."""
     program, _ = compile_program(sources, CATALOG)
-    return failing_cases(program), len(program.cases)
+    judged = (_judged(case, program) for case in program.cases)
+    return tuple(found for found in judged if found is not None), len(program.cases)
+
+
+def _judged(case: Case, program: Program) -> Diagnostic | None:
+    try:
+        return _fails(case, program)
+    except RecursionError:
+        message = f'"{case.label}" asks chips that name each other in a row and are nested too deeply'
+        return diagnostic("PHX004", message, case.span, case.source, help="write some of them out flatter")
 
 
 def failing_cases(program: Program) -> tuple[Diagnostic, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import keyword
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,16 +36,17 @@ def explain(text: str, bundle: Bundle, name: str = "RULE") -> Explained | tuple[
     condition, found = compile_condition(Source(name, text), bundle.scope)
     if condition is None or has_errors(found):
         return found
-    return Explained(condition, bundle, None)
+    return Explained(condition, bundle, None, found)
 
 
 @dataclass(frozen=True)
 class Explained:
-    """What is explained: a condition, and the chip it defines if it is one's body."""
+    """What is explained: a condition, the chip it defines if it is one's body, and what an expression is warned of."""
 
     condition: Condition
     bundle: Bundle
     chip: Chip | None
+    found: tuple[Diagnostic, ...] = ()
 
     @cached_property
     def core(self) -> c.Core:
@@ -107,15 +110,17 @@ class Explained:
         return target(lambda field: BY_NAME[field].sql, self.bundle.bits.__getitem__)
 
     def python(self) -> str:
-        """A function of the fields that is true where the rule is."""
-        names = Names(str, lambda chip: f"on[{chip!r}]", lambda chip: f"off[{chip!r}]", self.bundle.params)
+        """A function of the fields that is true where the rule is, behind the constants and functions it uses."""
+        names = _Printed(str, lambda chip: f"on[{chip!r}]", lambda chip: f"off[{chip!r}]", self.bundle.params)
         source = true_rail(self.core, names)
         reads = sorted(c.reads(self.core))
         if any(isinstance(node, c.Chip) for node in c.walk(self.core)):
             reads += ["on", "off"]
+        functions = [f"{inspect.getsource(value)}\n" for value in names.constants.values() if callable(value)]
         constants = [f"{name} = {_set(value)}" for name, value in names.constants.items() if not callable(value)]
-        head = f"def {self.chip.id if self.chip else 'rule'}({', '.join(reads)}):"
-        return "\n".join((*constants, head, f"    return {source}"))
+        own = self.chip.id if self.chip else "rule"
+        own += "_" * (keyword.iskeyword(own) or own in names.constants)
+        return "\n".join((*functions, *constants, f"def {own}({', '.join(reads)}):", f"    return {source}"))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON object."""
@@ -141,6 +146,17 @@ class Explained:
                 "parameters": [{"value": value, "name": name} for name, value in bound(where, self.bundle)],
             },
         }
+
+
+class _Printed(Names):
+    """Constants of code that is printed: functions keep their names."""
+
+    def constant(self, value: Any) -> str:
+        if not callable(value):
+            return super().constant(value)
+        name: str = value.__name__
+        self.constants[name] = value
+        return name
 
 
 def declared(info: ParamInfo) -> str:

@@ -254,7 +254,7 @@ ENRICHED: Final = tuple(f for f in FIELDS if f.part is Part.ENRICHED)
 STORED: Final = RAW + ENRICHED
 INDEX: Final = {f.name: i for i, f in enumerate(STORED)}
 BY_NAME: Final = {f.name: f for f in FIELDS}
-CATALOG: Final = Catalog(FIELDS)
+CATALOG: Final = Catalog(FIELDS, frozenset({"sig_score"}))
 
 
 _ORDER: Final = ("=", "!=", "<", "<=", ">", ">=", "in", "not in")

@@ -17,19 +17,22 @@ from phenix.dsl import core as c
 from phenix.dsl.types import REAL, TEXTUAL, Kind, Value
 from phenix.engine.encode import json_value
 from phenix.engine.flow import BY_NAME
+from phenix.engine.reading import Reading
 from phenix.engine.targets.reference import evaluate
 from phenix.engine.targets.words import listed
 from phenix.engine.witness import SAMPLES, literal
 
-__all__ = ["Change", "Reading", "nearest_miss"]
+__all__ = ["Change", "Misses"]
 
 _GIVEN: Final = frozenset({"cancelled"})
 """Fields that are the same of every print when it is tagged."""
 _KEPT: Final = 6
 """Ways to change a condition that are followed."""
 _DEEPEST: Final = 120
-_MOST: Final = 20_000
-"""Conditions evaluated for one chip; a rule that takes more has no nearest miss."""
+_MOST: Final = 1_000_000
+"""Parts of conditions evaluated for the chips of one row, about a second's work. The search for a chip's miss may take
+half of what is left of them, and making it smallest half of the rest; a chip for which that is too few has none.
+"""
 _SHOWN: Final = 5
 _WORDS: Final = {
     "=": "{}", "!=": "another than {}", ">=": "at least {}", ">": "more than {}", "<=": "at most {}",
@@ -38,65 +41,6 @@ _WORDS: Final = {
 _TIMES: Final = {**_WORDS, ">=": "{} or later", ">": "after {}", "<=": "{} or earlier", "<": "before {}"}
 _PATTERNS: Final = {"prefix": "{}*", "suffix": "*{}", "contains": "*{}*", "whole": "{}"}
 _MOMENTS: Final = frozenset({Kind.DATE, Kind.TIME, Kind.TS})
-
-
-@dataclass(slots=True)
-class Reading:
-    """A row under question: its fields, the params and chips of its rules, what chips answered on it."""
-
-    read: Callable[[str], Value]
-    params: Mapping[str, Value]
-    chips: Mapping[str, c.Core]
-    """Each behind those it refers to."""
-    answers: dict[str, bool | None] = field(default_factory=dict)
-    changed: Mapping[str, Value] = field(default_factory=dict)
-
-    def field(self, name: str) -> Value:
-        """A field's stored value, changed or not."""
-        return self.changed[name] if name in self.changed else self.read(name)
-
-    def value(self, core: c.Core) -> Value:
-        """What the reference says of a tree."""
-        return evaluate(core, self.field, self.params, self.answers.__getitem__)
-
-    def truth(self, core: c.Core) -> bool | None:
-        """The same of a condition."""
-        found = self.value(core)
-        return None if found is None else bool(found)
-
-    def with_changes(self, changed: Mapping[str, Value], core: c.Core) -> Reading:
-        """The row with other values of fields, and what the chips that a condition names say of it then."""
-        other = Reading(self.read, self.params, self.chips, {}, {**self.changed, **changed})
-        for name in _named(core, self.chips):
-            other.answers[name] = other.truth(self.chips[name])
-        return other
-
-    def undecided(self, core: c.Core) -> tuple[str, ...]:
-        """The unknown fields because of which a condition is unknown."""
-        found: dict[str, None] = {}
-        waiting = [core]
-        while waiting:
-            node = waiting.pop(0)
-            match node:
-                case c.Chip(id=name) if self.truth(node) is None:
-                    waiting.append(self.chips[name])
-                case c.Field(name=name) if self.field(name) is None:
-                    found[name] = None
-                case c.Is() | c.IsNull():
-                    continue  # known, whatever is in it
-                case _ if self.value(node) is None:
-                    waiting += c.children(node)
-        return tuple(found)
-
-
-def _named(core: c.Core, chips: Mapping[str, c.Core]) -> list[str]:
-    """The chips that a condition names, and those that they name, each behind its own."""
-    wanted, waiting = set[str](), [core]
-    while waiting:
-        new = {x.id for x in c.walk(waiting.pop()) if isinstance(x, c.Chip)} - wanted
-        wanted |= new
-        waiting += [chips[name] for name in new]
-    return [name for name in chips if name in wanted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,24 +105,45 @@ def _json(name: str, value: Value) -> Any:
 _Changes = Mapping[str, Change]
 
 
-def nearest_miss(core: c.Core, reading: Reading) -> tuple[Change, ...]:
-    """The fewest and smallest changes with which a condition that is not true is true; none where none was found."""
-    search = _Search(reading)
-    found = search.ways(core, True, 0)
-    return tuple(search.least(core, found[0]).values()) if found else ()
-
-
 @dataclass(slots=True)
-class _Search:
+class Misses:
+    """The nearest misses of the chips of one row, which share what they find and the work that may be spent."""
+
     reading: Reading
     spent: int = 0
+    """Parts of conditions evaluated so far."""
+    known: dict[tuple[int, bool], tuple[c.Core, int, list[_Changes]]] = field(default_factory=dict)
+    """Ways found already, by the identity of the condition and the answer wanted: the condition, which lives as long,
+    and the depth at which they were looked for.
+    """
+    _limit: int = 0
+
+    def nearest(self, core: c.Core) -> tuple[Change, ...]:
+        """The fewest and smallest changes with which a condition that is not true is true; none if none was found."""
+        self._allow()
+        found = self.ways(core, True, 0)
+        self._allow()
+        least = self.least(core, found[0]) if found else None
+        return tuple(least.values()) if least is not None else ()
+
+    def _allow(self) -> None:
+        self._limit = self.spent + max(0, _MOST - self.spent) // 2
 
     def ways(self, node: c.Core, want: bool, depth: int) -> list[_Changes]:
         """Ways to have a condition answer so, best first; each is proven."""
+        _, deep, found = self.known.get((id(node), want), (node, depth + 1, []))
+        if found or deep <= depth:
+            return found
         if self._gives(node, {}, want):
             return [{}]
-        if depth > _DEEPEST or self.spent > _MOST:
+        if depth > _DEEPEST or self.spent > self._limit:
             return []
+        found = self._ways(node, want, depth)
+        if self.spent <= self._limit:
+            self.known[id(node), want] = (node, depth, found)
+        return found
+
+    def _ways(self, node: c.Core, want: bool, depth: int) -> list[_Changes]:
         match node:
             case c.And(args=args) | c.Or(args=args):
                 if isinstance(node, c.And) is want:
@@ -198,7 +163,7 @@ class _Search:
         return _best(way for way in found if self._gives(node, way, want))
 
     def _gives(self, node: c.Core, way: _Changes, want: bool) -> bool:
-        self.spent += 1
+        self.spent += self.reading.extents.of(node).parts if way else self.reading.extents.of(node).own
         changed = {change.name: change.value for change in way.values()}
         return (self.reading.with_changes(changed, node) if way else self.reading).truth(node) is want
 
@@ -207,6 +172,9 @@ class _Search:
         found: list[_Changes] = [{}]
         for arg in args:
             own = self.ways(arg, want, depth + 1)
+            if not own:
+                return []
+            self.spent += len(found) * len(own)
             found = _best(merged for way, more in product(found, own) for merged in ({**way, **more}, {**more, **way}))
         return found
 
@@ -214,9 +182,13 @@ class _Search:
         names = dict.fromkeys(x.name for x in c.walk(node) if isinstance(x, c.Field) and x.nullable)
         return [{name: Change(name, self.reading.field(name), None, "=", None)} for name in names]
 
-    def least(self, core: c.Core, way: _Changes) -> _Changes:
-        """The way without what is needless once the rest of it is changed: whole changes, and parts of them."""
+    def least(self, core: c.Core, way: _Changes) -> _Changes | None:
+        """The way without what is needless once the rest of it is changed: whole changes, and parts of them; None
+        where that takes too long.
+        """
         for name, change in way.items():
+            if self.spent > self._limit:
+                return None
             others = {other: one for other, one in way.items() if other != name}
             if self._gives(core, others, True):
                 return self.least(core, others)
@@ -304,8 +276,8 @@ class _Search:
         return _between(name, was, start, end, gives, literals)
 
     def _with(self, node: c.Core, name: str, value: Value) -> bool | None:
-        self.spent += 1
         reading = self.reading
+        self.spent += reading.extents.of(node).own
 
         def field(asked: str) -> Value:
             return value if asked == name else reading.field(asked)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from phenix.dsl import core as c
 from phenix.dsl import nodes as n
-from phenix.dsl.compiler import compile_condition
+from phenix.dsl.compiler import MOST_VALUES, compile_condition, held, too_many
 from phenix.dsl.diagnostics import Diagnostic, has_errors
 from phenix.dsl.passes import normalize
 from phenix.dsl.printer import print_expression
@@ -72,6 +72,8 @@ def _compiled(parts: tuple[tuple[str, str], ...], bundle: Bundle) -> Predicate |
     if has_errors(found):
         return tuple(found)
     named = c.And(tuple(w.core for w in whole))
+    if (values := held(named)) > MOST_VALUES:
+        return (too_many(values, whole[-1].node.span, whole[-1].source),)
     nodes = [x for w in whole for x in (w.node.args if isinstance(w.node, n.And) else (w.node,))]
     text = print_expression(n.And(span=Span(0, 0), args=tuple(nodes))) if len(nodes) > 1 else (
         print_expression(nodes[0]) if nodes else "")  # fmt: skip

@@ -103,8 +103,6 @@ def _scored(score: c.Core | None, names: Names) -> Iterator[str]:
         return
     score = normalize(score)
     read = sorted(c.reads(score))
-    if "sig_score" in read:
-        yield "score = None"
     inputs = names.constant(tuple((n, INDEX[n]) for n in read if n in INDEX and BY_NAME[n].nullable))
     yield f"row[{slot}] = score = {value(score, names)}"
     yield "if score is None:"

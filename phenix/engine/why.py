@@ -26,7 +26,8 @@ from phenix.engine.bundle import Bundle, Chip, display
 from phenix.engine.check import SUPPRESSED
 from phenix.engine.encode import json_value, row_id
 from phenix.engine.flow import BY_NAME, FIELDS, INDEX, Row
-from phenix.engine.misses import Change, Reading, nearest_miss
+from phenix.engine.misses import Change, Misses
+from phenix.engine.reading import Extents, Reading
 from phenix.engine.store.base import Reader
 from phenix.engine.tagger import BEFORE, by_reference
 from phenix.engine.targets.words import number
@@ -45,6 +46,8 @@ _READ: Final[Mapping[str, Callable[[Row, int], Any]]] = {
     for f in FIELDS
 }
 _SUPPRESSED: Final = tuple((name, test) for test in SUPPRESSED for name in c.reads(test))
+_CERTAIN: Final = 15
+"""Significant digits of which every decimal is told apart as a double."""
 _UNITS: Final = {Kind.MONEY: "$", Kind.DURATION: "s"}
 _JOINING: Final = {n.And: "and", n.Or: "or", n.Not: "not", n.Is: "is"}
 
@@ -142,23 +145,24 @@ class Why:
         self.bundle = bundle
         self._chips = tuple(cast("Chip", chip) for chip in by_reference(bundle.chips))
         self._trees = {chip.id: _laid_out(chip, bundle.scope) for chip in self._chips}
+        self._whole = {chip.id: c.And((*SUPPRESSED, chip.core)) for chip in self._chips}
+        self._extents = Extents({chip.id: chip.core for chip in self._chips})
 
     def of(self, row: Row) -> tuple[Because, ...]:
         """Every chip, in the bundle's order, on a row as it was when it was tagged."""
-        reading = Reading(
-            lambda name: _READ[name](row, BEFORE), self.bundle.params, {chip.id: chip.core for chip in self._chips}
-        )
-        found = {chip.id: self._because(chip, row, reading) for chip in self._chips}
+        misses = Misses(Reading(lambda name: _READ[name](row, BEFORE), self.bundle.params, self._extents))
+        found = {chip.id: self._because(chip, row, misses) for chip in self._chips}
         return tuple(found[chip.id] for chip in self.bundle.chips)
 
-    def _because(self, chip: Chip, row: Row, reading: Reading) -> Because:
-        tree, whole = self._answered(self._trees[chip.id], reading), c.And((*SUPPRESSED, chip.core))
+    def _because(self, chip: Chip, row: Row, misses: Misses) -> Because:
+        reading, whole = misses.reading, self._whole[chip.id]
+        tree = self._answered(self._trees[chip.id], reading)
         if row[INDEX["cancel_record"]] or row[INDEX["compression"]]:  # the tagger switches every chip off
             off = tuple(self._answered(_Asked("condition", f"not {name}", test), reading) for name, test in _SUPPRESSED)
             text = " and ".join((*(part.text for part in off), f"({chip.rule})"))
             tree = Part("and", text, reading.truth(whole), (), (*off, tree))
         reading.answers[chip.id] = tree.answer
-        miss = nearest_miss(whole, reading) if tree.answer is False else ()
+        miss = misses.nearest(whole) if tree.answer is False else ()
         return Because(chip, tree, miss, reading.undecided(chip.core) if tree.answer is None else ())
 
     def _answered(self, asked: _Asked, reading: Reading) -> Part:
@@ -167,7 +171,7 @@ class Why:
         if not parts and asked.kind != "chip":
             leaves = dict.fromkeys(x for x in c.walk(asked.core) if isinstance(x, c.Field | c.Param | c.Chip))
             values = tuple(self._told(leaf, reading) for leaf in leaves)
-            values += tuple(_computed(text, operand, reading) for text, operand in asked.computed)
+            values += tuple(_computed(text, operand, asked.core, reading) for text, operand in asked.computed)
         return Part(asked.kind, asked.text, reading.truth(asked.core), values, parts)
 
     def _told(self, leaf: c.Core, reading: Reading) -> Told:
@@ -186,7 +190,7 @@ class Why:
         raise AssertionError(leaf)
 
 
-def _computed(text: str, operand: Operand, reading: Reading) -> Told:
+def _computed(text: str, operand: Operand, core: c.Core, reading: Reading) -> Told:
     """A side of a comparison that is computed, with its unit."""
     value = reading.value(operand.node)
     if value is None:
@@ -196,7 +200,19 @@ def _computed(text: str, operand: Operand, reading: Reading) -> Told:
         exact = Fraction(int(value)) / 10**operand.scale
         shown = int(exact) if exact.denominator == 1 else float(exact)
         return Told(text, "", shown, number(exact, _UNITS.get(kind, "")))
-    return Told(text, "", value, literal(value, Type(kind)))
+    rounded = _rounded(value, operand.node, core, reading) if isinstance(value, float) else value
+    return Told(text, "", value, literal(rounded, Type(kind)))
+
+
+def _rounded(value: float, side: c.Core, core: c.Core, reading: Reading) -> float:
+    """A double without the digits that its computation made up, where the comparison answers the same without them."""
+    short = float(f"{value:.{_CERTAIN}g}")
+
+    def put(node: c.Core) -> c.Core:
+        return c.Const(Kind.RATIO, short) if node == side else c.rebuild(node, put)
+
+    changed = put(core)
+    return short if changed != core and reading.truth(changed) is reading.truth(core) else value
 
 
 def _laid_out(chip: Chip, scope: Scope) -> _Asked:

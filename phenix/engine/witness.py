@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 from phenix.dsl import nodes as n
@@ -23,6 +24,8 @@ SAMPLES: Final[Mapping[str, tuple[Value, ...]]] = {
 }  # fmt: skip
 """Usual values by field, tried first where a row is made up."""
 
+_DIGITS: Final = 40
+"""Characters of a double that is written out; the language reads as many digits."""
 _FIRST: Final = ("symbol", "right", "dte", "value")
 _SAID: Final = {
     "symbol": "{}", "right": "{}", "value": "{}", "dte": "{} dte", "vol_oi_ratio": "vol/oi {}", "otm_pct": "{} otm",
@@ -53,7 +56,7 @@ def _part(name: str, value: Value) -> str:
 
 
 def literal(value: Value, type_: Type) -> str:
-    """A stored value as rules write it; dollars with their thousands apart."""
+    """A stored value as rules write it, words without quotes; dollars with their thousands apart."""
     here = Span(0, 0)
     match type_.kind, value:
         case Kind.MONEY, int():
@@ -61,7 +64,7 @@ def literal(value: Value, type_: Type) -> str:
             cents = f"{rest:0{MONEY_SCALE}d}".rstrip("0")
             return f"{'-' * (value < 0)}${dollars:,}" + (f".{cents:0<2}" if cents else "")
         case Kind.DURATION, int():
-            return f"{value / 1000:g}s"
+            return f"{value}ms" if value % 1000 else f"{value // 1000}s"
         case Kind.DATE, int():
             return print_expression(n.DateLit(span=here, value=value))
         case Kind.TIME, int():
@@ -77,4 +80,6 @@ def literal(value: Value, type_: Type) -> str:
 
 
 def _decimal(value: float) -> str:
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    """The shortest digits that are read as the same double, with an exponent where they are too many for a rule."""
+    text = f"{Decimal(repr(value + 0.0)):f}"  # of the two zeros the one without a sign
+    return text.removesuffix(".0") if len(text) <= _DIGITS else repr(value)

@@ -72,6 +72,7 @@ class Intake:
         self._hours: dict[tuple[int, int], int] = {}
         self._printed: dict[wire.Contract, int] = {}
         self._session = 0  # the latest session date with prints
+        self._upto = 0  # when the last of the frames under way came
         self._pending = _Pending()
         self._word = ""  # what the terminal said last of its own line
         self._down = False  # whether prints are missed for that
@@ -115,10 +116,11 @@ class Intake:
             watermark=str(heard_upto),
         )
 
-    def frames(self, frames: Iterable[object], received_at: int) -> None:
-        """Take frames in the order they came; frames that say nothing of a print are left alone."""
-        if self._ahead and all(self._pace.has_come(it.row[2], it.received_at, received_at) for it in self._ahead):
-            self._believe_ahead(received_at)
+    def frames(self, frames: Iterable[object], received_at: int, upto: int | None = None) -> None:
+        """Take frames in the order they came, the last at ``upto``; what says nothing of a print is left alone."""
+        self._upto = received_at if upto is None else upto
+        if self._ahead and all(self._pace.has_come(it.row[2], it.received_at, self._upto) for it in self._ahead):
+            self._believe_ahead(self._upto)
         for frame in frames:
             if isinstance(frame, wire.QuoteFrame):
                 if frame.contract.security_type == "OPTION":
@@ -251,21 +253,21 @@ class Intake:
         )
         if isinstance(row, Refusal):
             self._refuse(row, _words(frame, quote), received_at)
-        elif self._pace.keeps(ts, received_at):
+        elif self._pace.keeps(ts, self._upto):  # not when the first of its batch came: it may have come later
             if self._ahead:
-                self._doubt_ahead(received_at)
+                self._doubt_ahead(self._upto)
             self._keep(frame, quote, row, received_at)
         else:
             if self._ahead and not self._pace.agree(ts, self._ahead[0].row[2]):
-                self._doubt_ahead(received_at)
+                self._doubt_ahead(self._upto)
             self._ahead.append(_Print(frame, quote, row, received_at))
             if len(self._ahead) == BELIEVED:
-                self._believe_ahead(received_at)
+                self._believe_ahead(self._upto)
 
     def _keep(self, frame: wire.TradeFrame, quote: wire.QuoteFrame | None, row: RawRow, received_at: int) -> None:
         ts, session = row[2], row[4]
         self._gaps.timed(ts, received_at)
-        if self._gaps.since is not None and (gap := self._gaps.heard(ts, received_at)) is not None:
+        if self._gaps.since is not None and (gap := self._gaps.heard(ts, self._upto)) is not None:
             self._pending.gaps.append(gap)
         if session > self._session:
             self._begin_session(session)

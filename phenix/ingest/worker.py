@@ -322,7 +322,7 @@ class Worker:
     def _read(self, batch: client.Batch) -> bool:
         """Take a batch in; True when the market has closed and that ends the work."""
         before = self._intake.latest
-        self._intake.frames(batch.items, batch.received_at)
+        self._intake.frames(batch.items, batch.received_at, batch.upto)
         self._came.set()
         kinds = Counter(map(type, batch.items))
         if _DATA & kinds.keys():
@@ -332,9 +332,9 @@ class Worker:
                 self.figures.events[_KINDS[kind]] += count
         latest = self._intake.latest
         if latest > before:  # on a quiet night the last print is hours old, and the feed is live all the same
-            self._clock.heard(latest, batch.received_at)
-            self._offset_ms = self._clock.now(batch.received_at) - batch.received_at
-        if latest and self._day is not None and self._day.due(self._clock.now(batch.received_at)):
+            self._clock.heard(latest, batch.upto)
+            self._offset_ms = self._clock.now(batch.upto) - batch.upto
+        if latest and self._day is not None and self._day.due(self._clock.now(batch.upto)):
             self._due.set()
         closed = False
         for item in batch.items:

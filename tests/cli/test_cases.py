@@ -16,8 +16,9 @@ import pytest
 
 from phenix.cli.explain import _subject
 from phenix.cli.main import main
+from phenix.dsl.source import Source
 from phenix.dsl.types import Value
-from phenix.engine.bundle import load_bundle
+from phenix.engine.bundle import compile_bundle, load_bundle, read_rules
 from phenix.engine.flow import BY_NAME, INDEX
 from tests.dsl.corpus import Case, check
 from tests.dsl.rows import random_rows
@@ -47,7 +48,15 @@ def test_commands(
 
 
 @pytest.mark.parametrize(
-    "rule", ["@urgent", "@position_builders", "symbol in {SPY, QQQ} and not @whales", "otm_pct / vol_oi_ratio > 0.5"]
+    "rule",
+    [
+        "@urgent",
+        "@position_builders",
+        "symbol in {SPY, QQQ} and not @whales",
+        "otm_pct / vol_oi_ratio > 0.5",
+        "(opening or bid > 3) is unknown",
+        "(opening and not (bid > 3 or symbol in {SPY, QQQ}) and (iso or oi > 5)) is not unknown",
+    ],
 )
 def test_the_python_shown_is_the_rule(rule: str, capsys: pytest.CaptureFixture[str]) -> None:
     bundle, _ = load_bundle()
@@ -55,7 +64,7 @@ def test_the_python_shown_is_the_rule(rule: str, capsys: pytest.CaptureFixture[s
     assert main(["explain", rule, "--python"]) == 0
     space: dict[str, Any] = {}
     exec(capsys.readouterr().out, space)
-    (function,) = (value for value in space.values() if callable(value))
+    function = space["rule" if rule[0] != "@" else rule[1:]]
     subject = _subject(rule, bundle)
     answers = set()
     rows = random_rows(bundle, 200, seed=5)
@@ -72,3 +81,14 @@ def test_the_python_shown_is_the_rule(rule: str, capsys: pytest.CaptureFixture[s
         assert answer is (reference(subject.condition.core, row, bundle) is True)
         answers.add(answer)
     assert answers == {True, False}
+
+
+def test_a_python_function_has_a_name_of_its_own() -> None:
+    lines = ("chip class = iso", "chip k0 = symbol in {SPY, QQQ}")
+    text = "\n".join(f'{line} doc "It."' for line in lines)
+    bundle, found = compile_bundle([*read_rules(), Source("names.phx", text)])
+    assert bundle is not None, found
+    for chip, given in (("class", {"iso": True}), ("k0", {"symbol": "SPY"})):
+        space: dict[str, Any] = {}
+        exec(_subject(f"@{chip}", bundle).python(), space)
+        assert space[f"{chip}_"](**given)

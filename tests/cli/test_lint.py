@@ -85,3 +85,17 @@ def test_other_outputs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert result["locations"][0]["physicalLocation"]["region"] == region
     (replacement,) = result["fixes"][0]["artifactChanges"][0]["replacements"]
     assert replacement == {"deletedRegion": region, "insertedContent": {"text": "5M"}}
+
+
+@pytest.mark.parametrize("command", ["lint", "test"])
+def test_rules_beyond_the_stack_are_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def deep(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr("phenix.engine.check.check_rules", deep)
+    (tmp_path / "a.phx").write_bytes(GOOD)
+    assert main([command, str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("phenix: the rules cannot be looked at: chips that name each other in a row are nested too")

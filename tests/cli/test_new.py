@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import random
+import re
 from pathlib import Path
 
 import pytest
 
 from phenix.cli.main import main
+from phenix.dsl.compiler import compile_program
+from phenix.dsl.diagnostics import has_errors
 from phenix.dsl.formatter import format_text
-from phenix.dsl.source import packaged
-from phenix.engine.bundle import read_rules
-from phenix.engine.check import check_rules, run_cases
+from phenix.dsl.source import Source, packaged
+from phenix.engine.bundle import Bundle, compile_bundle, load_bundle, read_rules
+from phenix.engine.certify.rules import REFUSALS, RandomRules
+from phenix.engine.check import check_rules, failing_cases, run_cases
+from phenix.engine.flow import CATALOG
+from phenix.engine.scaffold import new_chip
 
 RULES = packaged("rules")
 
@@ -24,6 +31,13 @@ RULES = packaged("rules")
         ("symbol in {SPY, QQQ} or sig_score > 0.9", "true false unknown"),
         ("time_et < 10:00 ET and not iso and spot_age_ms <= 3s", "true false unknown"),
         ("vol_oi_ratio is null", "true false"),
+        ('symbol = "BRK B" and spot_age_ms >= 1234567ms', "true false unknown"),
+        ('symbol = "A-1"', "true false unknown"),
+        ('symbol in {"NULL", "A%"}', "true false unknown"),
+        (r'symbol like "\"*" or symbol like "\\*"', "true false unknown"),
+        ("value_pctile < 0.00002", "true false unknown"),
+        ("spot_age_ms >= 1234567s", "true false unknown"),
+        ("spot_age_ms >= 1000001s", "true false unknown"),
     ],
 )
 def test_a_chip_is_begun(rule: str, answers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +55,57 @@ def test_a_chip_is_begun(rule: str, answers: str, tmp_path: Path, capsys: pytest
     before = run_cases(read_rules([RULES]))[1]
     assert run_cases(sources) == ((), before + len(answers.split()))
     assert [line.rpartition("=> ")[2] for line in text.splitlines() if "=> " in line] == answers.split()
+
+
+def test_rules_drawn_at_random_are_begun() -> None:
+    shipped, found = load_bundle()
+    assert shipped is not None, found
+    whole = Bundle.from_config(shipped.config_json).program.sources  # a statement a line; their tests only take time
+    others = [Source(one.name, re.sub("(?m)^(test|assert) .*$", "", one.text)) for one in whole]
+    bundle, found = compile_bundle(others)
+    assert bundle is not None, found
+    rng = random.Random(3)
+    kept = 0
+    for _ in range(48):
+        rule = RandomRules(rng, bundle.scope).condition(rng.choice((0, 1, 2)))
+        text, found = new_chip("drawn", rule, "mine", Source("drawn.phx", ""), others)
+        if text is None:
+            assert {one.code for one in found} & REFUSALS, (rule, found)
+            continue
+        program, found = compile_program((*others, Source("drawn.phx", text)), CATALOG)
+        assert not has_errors(found), (rule, text, found)
+        assert failing_cases(program) == (), (rule, text)
+        kept += len(program.cases)
+    assert kept > 90
+
+
+@pytest.mark.parametrize(
+    ("rule", "answers"),
+    [
+        ("not (sequence not in {})", "false"),
+        ("(sentiment is not null) is true", "true"),
+        ("session_date < 2026-04-30 and 7 * (7 * dte) in {-21, 15} and @whales", "false"),
+        # On the row found on which it is false a baseline is 5e-324.
+        ("open_window_baseline >= bullish_ratio_15m + min(1, symbol_vol_baseline_15m, $high_sig_min)", "true unknown"),
+    ],
+)
+def test_only_tests_that_hold_are_written(rule: str, answers: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.phx"
+    assert main(["new", "chip", "mine", str(file), "--rule", rule]) == 0
+    text = file.read_text()
+    assert [rest.split()[0] for rest in text.split("=> ")[1:]] == answers.split()
+    sources = [*read_rules([RULES]), *read_rules([file])]
+    assert run_cases(sources) == ((), run_cases(read_rules([RULES]))[1] + len(answers.split()))
+
+
+def test_what_a_chip_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.phx"
+    file.write_text('chip old = value_pctile >= 70 doc "Old."\n')
+    assert main(["new", "chip", "mine", str(file), "--rule", "value_pctile >= 65"]) == 0
+    err = capsys.readouterr().err
+    assert err.count("PHX202") == 1
+    assert f"{file}:4:51" in err
+    assert "write `65%`" in err
 
 
 def test_a_file_is_made_and_a_second_chip_goes_behind_the_first(

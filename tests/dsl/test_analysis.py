@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from phenix.dsl import core as c
 from phenix.dsl.analysis import Analysis, Finding
+from phenix.dsl.cells import Range, bounds, names_in
 from phenix.dsl.compiler import compile_condition, compile_program
 from phenix.dsl.dump import dump
 from phenix.dsl.scope import ParamInfo, Scope
@@ -105,7 +106,7 @@ def test_too_large_is_left_open() -> None:
     for i in range(1, 40):
         chips[f"c{i}"] = c.Or((c.Chip(f"c{i - 1}"), c.IsNull(c.Field("m", Kind.INT, True)), c.Chip(f"c{i - 1}")))
     found = Analysis(SCOPE, chips, evaluate).never(c.Chip("c39"))
-    assert found == Finding(None, tried="written out it has more than 2,000 parts")
+    assert found == Finding(None, tried="written out it has more than 2,000 parts, or 200 levels")
 
 
 def test_the_bundle_is_decided_where_the_catalog_says_so() -> None:
@@ -137,3 +138,41 @@ def test_a_search_ends() -> None:
     ]  # fmt: skip
     analysis, _ = program_analysis(ranged=False)
     assert analysis.never(c.And(tuple(parts))).tried.startswith(("gave up after", "tried"))
+
+
+def test_a_chip_is_looked_into_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    chips: dict[str, c.Core] = {"c0": c.Field("g", Kind.BOOL, True), "c1": c.Field("f", Kind.BOOL, False)}
+    for i in range(2, 25):
+        chips[f"c{i}"] = c.And((c.Chip(f"c{i - 1}"), c.Or((c.Chip(f"c{i - 2}"), c.Chip("unsure")))))
+    asked = []
+    monkeypatch.setattr("phenix.dsl.analysis.names_in", lambda node: asked.append(node) or names_in(node))
+    assert Analysis(SCOPE, chips, evaluate).names(c.Chip("c24")) == {"f", "g", "@unsure"}
+    assert len(asked) == len(chips) + 1
+
+
+def nested(levels: int, inner: c.Core) -> c.Core:
+    m = c.Field("m", Kind.INT, True)
+    for i in range(levels):
+        inner = (c.Or, c.And)[i % 2]((inner, c.Compare("=", m, c.Const(Kind.INT, i % 4))))
+    return inner
+
+
+def test_what_is_too_deep_is_left_open() -> None:
+    chips = {f"c{i}": nested(20, c.Chip(f"c{i - 1}")) for i in range(1, 40)}
+    chips["c0"] = c.Field("g", Kind.BOOL, True)
+    analysis = Analysis(SCOPE, chips, evaluate)
+    assert analysis.never(c.Chip("c39")).tried == "written out it has more than 2,000 parts, or 200 levels"
+    for first, last in ((0, 10), (9, 10), (10, 9)):  # whichever is asked for first
+        analysis = Analysis(SCOPE, chips, evaluate)
+        assert [analysis.whole(c.Chip(f"c{i}")) is None for i in (first, last)] == [first == 10, last == 10]
+    row = {f"r{i}": c.Chip(f"r{i - 1}") for i in range(1, 3_000)} | {"r0": c.Field("g", Kind.BOOL, True)}
+    assert Analysis(SCOPE, row, evaluate).whole(c.Chip("r2999")) == c.Field("g", Kind.BOOL, True)
+
+
+def test_a_tent_goes_up_to_one() -> None:
+    compiled, _ = compile_condition(Source("where", "tent(otm_pct, 0, 10, 30) + 0.5 > 3"), program_analysis(False)[1])
+    assert compiled is not None and isinstance(compiled.core, c.Compare)
+    for lo, hi, most in ((-1e9, 1e9, 1.5), (-1e9, 5.0, 1.0), (20.0, 1e9, 1.0), (9.0, 11.0, 1.5), (40.0, 50.0, 0.5)):
+        found = bounds(compiled.core.left, {"otm_pct": Range(lo, hi, null=True)})
+        assert found.hi == pytest.approx(most, abs=1e-12)
+        assert found.null

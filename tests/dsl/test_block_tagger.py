@@ -137,16 +137,16 @@ def test_rules_of_every_shape(scored: bool, bundle: Bundle) -> None:
     }  # fmt: skip
 
 
-def test_a_score_that_reads_itself_is_unknown(bundle: Bundle) -> None:
+def test_another_score_than_the_packaged_one(bundle: Bundle) -> None:
     sources = [s for s in read_rules() if s.name != "score.phx"]
-    own = 'field mine "mine": ratio = (sig_score ?? 0.5) + 0.25 * value_pctile doc "x" provides sig_score'
+    own = 'field mine "mine": ratio = 0.5 * (bullish_ratio_15m ?? 0.5) + 0.25 * value_pctile doc "x" provides sig_score'
     more, found = compile_bundle([*sources, Source("own.phx", own)], bundle.bits)
     assert more is not None, [d.message for d in found]
     rows = rows_of(bundle, 300, seed=13)
     agree(more, rows, compile_block_tagger(more)(Block.of_rows(rows)))
-    row = plain(value_pctile=0.5, sig_score=0.1)
+    row = plain(value_pctile=0.5, bullish_ratio_15m=None, sig_score=0.1)
     more.tag([row])
-    assert row[INDEX["sig_score"]] == 0.625
+    assert row[INDEX["sig_score"]] == 0.375
 
 
 @pytest.mark.parametrize("rule", ["iso", "spot is not null", "spot is null"])

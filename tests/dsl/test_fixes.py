@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from phenix.dsl.compiler import compile_condition
 from phenix.dsl.diagnostics import Diagnostic, Fix, Safety, diagnostic
 from phenix.dsl.fixes import apply_fixes
 from phenix.dsl.source import Source, Span
+from phenix.engine.bundle import Bundle
 
 HERE = Source("a.phx", "abcdef")
 THERE = Source("b.phx", "abcdef")
@@ -47,3 +49,14 @@ def test_what_is_not_allowed_elsewhere_or_no_fix_stays() -> None:
 def test_a_source_without_fixes_is_the_same_one() -> None:
     assert apply_fixes(HERE, (), ("safe",)) == (HERE, ())
     assert apply_fixes(HERE, (), ("safe",))[0] is HERE
+
+
+def test_what_contains_is_written_as_means_the_same(bundle: Bundle) -> None:
+    for text in ("root contains 'A\"B'", 'root starts with "A\\\\"', 'root ends with "\\"X"', "root like 'A\"%'"):
+        where = Source("where", text)
+        meant, found = compile_condition(where, bundle.scope)
+        there, applied = apply_fixes(where, found, ("safe",))
+        while applied:
+            after, found = compile_condition(there, bundle.scope)
+            there, applied = apply_fixes(there, found, ("safe",))
+        assert (after.core if after else None, found) == (meant.core if meant else text, ()), there.text

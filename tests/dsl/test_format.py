@@ -239,3 +239,13 @@ def test_layouts(rewriting: bool) -> None:
         return re.sub(r"^$", "~", text.rstrip("\n"), flags=re.MULTILINE)
 
     check("format.txt", answer, rewriting)
+
+
+@pytest.mark.parametrize("name", ["test", "Set", "alert"])
+def test_no_word_that_begins_a_statement_is_put_first_on_a_line(name: str) -> None:
+    # The compiler refuses such names; a text that holds one stays readable all the same.
+    text = f'let {name} = iso\nchip a  # c\n  = {name}   and value >= 3\n  doc "x"\nchip   b = iso doc "x"\n'
+    done = format_text(text)
+    assert len(parse_file(Source("", done))[0]) == len(parse_file(Source("", text))[0]) == 3
+    assert done == text.replace('chip   b = iso doc "x"', 'chip b = iso\n  doc "x"')
+    assert format_text(done) == done

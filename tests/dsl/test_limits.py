@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from itertools import pairwise
 
@@ -15,8 +16,10 @@ from phenix.dsl.diagnostics import has_errors
 from phenix.dsl.parser import parse_expression
 from phenix.dsl.scanner import MAX_BROKEN
 from phenix.dsl.source import Source, packaged
-from phenix.engine.bundle import Bundle
+from phenix.engine.bundle import Bundle, compile_bundle, read_rules
+from phenix.engine.check import check_rules, run_assertions, run_cases
 from phenix.engine.flow import CATALOG
+from phenix.engine.predicate import compile_predicate
 from phenix.engine.targets.row import Names, false_rail, true_rail
 
 HURTING = {
@@ -253,3 +256,55 @@ def test_long_lists_are_read_in_proportion() -> None:
         return min(took)
 
     assert seconds(30_000) < 20 * seconds(3_000)  # ten times as many; copied at each item they took forty times as long
+
+
+def test_a_condition_holds_as_many_values_as_sqlite_binds(bundle: Bundle) -> None:
+    numbers = ", ".join(map(str, range(1, 1_001)))
+    lets = f"set many = {{{numbers}}}\nlet near = size in many\nlet nearer = oi not in many and near\n"
+
+    def refused(text: str) -> list[str]:
+        program, found = compile_program([Source("a.phx", lets + text)], CATALOG)
+        assert not program.chips or not has_errors(found)
+        return [d.message for d in found if d.severity == "error"]
+
+    within = " or ".join(["nearer"] * 15)
+    said = "sets of 31,000 values, counted wherever they are named; 30,000 are allowed"
+    assert refused(f'chip x = {within} doc "x"') == []
+    assert refused(f'chip x = {within} or near doc "x"') == [said]
+    assert refused(f"query x where {within} or near") == [said]
+    larger, _ = compile_bundle([*read_rules(), Source("a.phx", lets)], bundle.bits)
+    assert larger is not None
+    part = " or ".join(["nearer"] * 8)
+    whole = compile_predicate([("where", part), ("and", part)], larger)
+    assert isinstance(whole, tuple)
+    assert [d.message for d in whole] == [said.replace("31", "32")]
+    most = compile_predicate([("where", within)], larger)
+    assert not isinstance(most, tuple)
+    connection = sqlite3.connect(":memory:")
+    assert 30_000 <= len(most.sql(0)[1]) <= connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+    connection.close()
+
+
+def _nested(chips: int, levels: int) -> str:
+    out = []
+    for i in range(chips):
+        body = f"@c{i - 1}" if i else "repeat3m >= 3"
+        for level in range(levels):
+            body = f"({body} {'and' if level % 2 else 'or'} dte != {(i * 7 + level) % 60})"
+        out.append(f'chip c{i} = {body} doc "x"\n')
+    return "".join(out)
+
+
+def test_chips_nested_too_deeply_are_no_crash() -> None:
+    files = [Source("a.phx", _nested(20, 30) + 'test "deep" for @c19 { dte: 3 } => true\nassert never @c19')]
+    assert not has_errors(compile_program(files, CATALOG)[1])
+    assert not has_errors(check_rules(files))
+    failing, count = run_cases(files)
+    assert count == 1
+    assert [(d.code, d.message) for d in failing] == [
+        ("PHX004", '"deep" asks chips that name each other in a row and are nested too deeply')
+    ]
+    assert [d.code for d in run_assertions(files)[0]] == ["PHX303"]
+    row = "".join(f'chip c{i + 1} = @c{i} doc "x"\n' for i in range(600))
+    found = check_rules([Source("a.phx", 'chip c0 = iso doc "x"\n' + row)])
+    assert {d.code for d in found} == {"PHX212"}

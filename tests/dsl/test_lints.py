@@ -11,7 +11,7 @@ from phenix.dsl.analysis import Analysis
 from phenix.dsl.cells import names_in
 from phenix.dsl.codes import CODES
 from phenix.dsl.compiler import compile_program
-from phenix.dsl.lints import LINTS, substitute
+from phenix.dsl.lints import LINTS, Subject, redundant_part, substitute
 from phenix.dsl.render import render_text
 from phenix.dsl.source import Source
 from phenix.dsl.types import Kind
@@ -183,3 +183,33 @@ def test_the_ceiling_of_the_score_is_within_reach(bundle: Bundle) -> None:
     for least, reached in ((0.9, True), (0.999, True), (1.001, False)):
         core = c.Compare(">=", bundle.score.core, c.Const(Kind.RATIO, least))
         assert Analysis(bundle.scope, {}, evaluate, SAMPLES).never(core).proven is not reached
+
+
+def test_the_parts_of_a_body_are_looked_at_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = 'chip a = value >= 100k and value >= 50k doc "A."\nchip b = size >= 10 and size >= 5 doc "B."'
+    files, earlier = [Source("a.phx", text)], Checks()
+    both = check_rules(files, earlier)
+    assert [d.code for d in both] == ["PHX213", "PHX213"]
+    spent = []
+    for effort in (0, 100, 200, 400, 800, 10_000):
+        monkeypatch.setattr("phenix.dsl.lints._EFFORT", effort)
+        found = check_rules(files)
+        # What an earlier check remembers makes it faster, and no richer.
+        assert check_rules(files, earlier) == found
+        spent.append(len(found))
+    assert spent == sorted(spent)
+    assert spent[-1] == 2
+
+
+def test_a_body_of_many_parts_ends() -> None:
+    terms = " or ".join(f"(symbol = S{i} and dte = {i} and size >= {i + 5})" for i in range(1, 80))
+    program, found = compile_program([Source("a.phx", f'chip w = {terms} doc "W."')], CATALOG)
+    subject = Subject(program, evaluate, lambda core: core, frozenset(), found)
+    assert list(redundant_part(subject)) == []
+    assert 400_000 < subject.ever.spent < 800_000
+
+
+def test_the_packaged_rules_are_looked_at_as_a_whole(bundle: Bundle) -> None:
+    subject = Subject(bundle.program, evaluate, lambda core: core, frozenset(), ())
+    assert list(redundant_part(subject)) == []
+    assert subject.ever.spent < 400_000  # of all of them

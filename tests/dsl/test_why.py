@@ -7,20 +7,22 @@ import math
 import os
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from phenix.dsl import core as c
-from phenix.dsl.source import Source
+from phenix.dsl.source import Source, packaged
 from phenix.dsl.types import REAL, TEXTUAL, Kind
 from phenix.engine.bundle import Bundle, compile_bundle, read_rules
 from phenix.engine.certify.certificate import define
 from phenix.engine.certify.rules import RandomRules
 from phenix.engine.check import answer
 from phenix.engine.flow import BY_NAME, FIELDS, INDEX
-from phenix.engine.misses import Change
+from phenix.engine.misses import Change, Misses
+from phenix.engine.reading import Extents, Reading
 from phenix.engine.tagger import BEFORE
 from phenix.engine.why import Because, Part, Why, said
 from tests.dsl import corpus
@@ -215,3 +217,34 @@ def test_a_chip_of_many_conditions_takes_a_moment(bundle: Bundle) -> None:
     begun = time.process_time()
     holds(made, Why(made), row)
     assert time.process_time() - begun < 15
+
+
+@pytest.mark.parametrize(
+    ("bodies", "missed"),
+    [
+        (lambda i: f"(@c{i - 1} or dte >= {i + 30}) and (@c{i - 2} or dte = {i + 40})", True),
+        (lambda i: f"@c{i - 1} and (size >= {i + 11} or oi >= {i} or (dte >= {i} and vol_oi_ratio >= {i}))", True),
+        (lambda i: f"(@c{i - 1} or @c{i - 2}) and (@c{i - 1} or iso) and value < {i}", False),
+    ],
+)
+def test_chips_that_name_each_other_take_a_moment(bodies: Callable[[int], str], missed: bool) -> None:
+    chips = [*(f"chip c{i} = value >= {i + 1}M" for i in (0, 1)), *(f"chip c{i} = {bodies(i)}" for i in range(2, 60))]
+    text = "\n".join(f'{chip} doc "It."' for chip in chips)
+    made, found = compile_bundle([*read_rules([packaged("rules") / "params.phx"]), Source("chain.phx", text)])
+    assert made is not None, found
+    row = plain(value=20_000_000)
+    made.tag([row])
+    begun = time.process_time()
+    last = Why(made).of(row)[-1]
+    assert time.process_time() - begun < 6
+    assert bool(last.miss) is missed
+    holds(made, Why(made), row)
+
+
+def test_a_search_without_work_left_finds_nothing(bundle: Bundle) -> None:
+    row = plain(value=20_000_000)
+    bundle.tag([row])
+    chips = {chip.id: chip.core for chip in bundle.chips}
+    reading = Reading(lambda name: read(row, name, BEFORE), bundle.params, Extents(chips))
+    assert Misses(reading).nearest(chips["whales"])
+    assert not Misses(reading, spent=10**9).nearest(chips["whales"])

@@ -123,6 +123,14 @@ def test_a_day_may_be_played_so_fast_that_hours_pass_between_two_prints() -> Non
     assert _taken(simulated) == ([4, 5], [])
 
 
+def test_prints_that_waited_to_be_read_are_held_against_when_they_came() -> None:
+    """A batch may be of twenty minutes, where the store stood still for so long."""
+    intake = Intake(Calendar.packaged())
+    frames = [_print(1), _print(2, ms=MORNING + 19 * MINUTE), _print(3, ms=MORNING + MINUTE)]
+    intake.frames(frames, NOW, NOW + 20 * MINUTE)
+    assert _taken(intake) == ([1, 2, 3], [])
+
+
 def test_a_machine_whose_clock_is_behind_learns_that_from_its_prints() -> None:
     intake = Intake(Calendar.packaged())
     intake.frames([_print(n, ms=MORNING + 20 * MINUTE + n) for n in range(20)], NOW)
@@ -283,7 +291,7 @@ class Feed:
 
     async def __anext__(self) -> Told:
         for frame in self._prints:
-            return Told(NOW, [StatusFrame("CONNECTED"), frame])
+            return Told(NOW, NOW, [StatusFrame("CONNECTED"), frame])
         raise StopAsyncIteration
 
 

@@ -68,4 +68,6 @@ class Batch(NamedTuple):
 
     received_at: int
     """UTC milliseconds when the first of it arrived."""
+    upto: int
+    """And when the last did."""
     items: list[Frame | BadFrame | Event]

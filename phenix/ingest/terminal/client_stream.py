@@ -176,12 +176,12 @@ class Stream:
                 raise StopAsyncIteration
             self._filled.clear()
             await self._filled.wait()
-        received_at = self._came[0]
+        received_at = upto = self._came[0]
         items: list[Frame | BadFrame | Event] = []
         quote, quoted = self._quote
         for _ in range(min(len(queue), self._batch_limit)):
             message = queue.popleft()
-            self._came.popleft()
+            upto = self._came.popleft()
             if not isinstance(message, bytes):
                 items.append(message)
             elif message == quote:
@@ -193,7 +193,7 @@ class Stream:
                     quote, quoted = message, frames
         self._quote = quote, quoted
         self._room.set()
-        return Batch(received_at, items)
+        return Batch(received_at, upto, items)
 
     def _put(self, message: bytes | Event, came: int | None = None) -> None:
         if not self._queue:
