@@ -111,13 +111,13 @@ export function Where({ model }: { model: Model }) {
     if (!element || !menu) return;
     const caret = element.selectionStart ?? text.length;
     const next = text.slice(0, menu.from) + choice.text + text.slice(caret);
+    const to = menu.from + choice.text.length;
+    // At once: what is typed before the next frame belongs behind the choice.
+    element.value = next;
+    element.focus();
+    element.setSelectionRange(to, to);
     setText(next);
     close();
-    const to = menu.from + choice.text.length;
-    requestAnimationFrame(() => {
-      element.focus();
-      element.setSelectionRange(to, to);
-    });
   };
 
   const key = (event: KeyboardEvent): void => {
