@@ -74,10 +74,9 @@ def _bootstrap(args: argparse.Namespace) -> int:
 
 
 def _bad_settings(args: argparse.Namespace, problems: Sequence[str]) -> int:
-    from phenix.engine.preflight import CONFIG
-    from phenix.ingest.preflight import Check, Report
+    from phenix.ingest.preflight import of_settings
 
-    return _end(args, Report([Check("settings", False, problem, CONFIG) for problem in problems]), kept=False)
+    return _end(args, of_settings(problems), kept=False)
 
 
 def _end(args: argparse.Namespace, report: Report, *, kept: bool = True) -> int:

@@ -27,6 +27,9 @@ __all__ = ["add"]
 _HOST: Final = "127.0.0.1"
 _START_S: Final = 60.0
 _STOP_S: Final = 20.0
+_NOT_ITS_OWN: Final = (
+    "PHENIX_CONFIG", "PHENIX_API_TOKENS", "PHENIX_TLS_CERT", "PHENIX_TLS_KEY", "PHENIX_METRICS_PORT",
+)  # fmt: skip
 _DRAIN_S: Final = 20.0
 _TICK_S: Final = 0.1
 
@@ -70,8 +73,7 @@ def run(args: argparse.Namespace) -> int:
             {
                 **os.environ,
                 # What guards an installation, or listens beside it, is not for a page of this machine alone.
-                **dict.fromkeys(("PHENIX_CONFIG", "PHENIX_API_TOKENS", "PHENIX_TLS_CERT", "PHENIX_TLS_KEY"), ""),
-                "PHENIX_METRICS_PORT": "",
+                **dict.fromkeys(_NOT_ITS_OWN, ""),
                 "PHENIX_STORE": store,
                 "PHENIX_HOST": _HOST,
                 "PHENIX_PORT": str(page),

@@ -200,9 +200,9 @@ def _failed(args: argparse.Namespace, report: Report) -> CommandError:
 def _bad_settings(_: argparse.Namespace, problems: Sequence[str]) -> int:
     from phenix.cli.preflight import tell
     from phenix.engine.preflight import CONFIG, FAILURES
-    from phenix.ingest.preflight import Check, Report
+    from phenix.ingest.preflight import of_settings
 
-    tell(Report([Check("settings", False, problem, CONFIG) for problem in problems]), None)
+    tell(of_settings(problems), None)
     return refuse("\n".join(f"{CONFIG}: {problem}" for problem in problems), FAILURES[CONFIG].exit)
 
 

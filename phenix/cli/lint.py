@@ -60,8 +60,9 @@ def _within_the_stack(run: Callable[[argparse.Namespace], int]) -> Callable[[arg
         try:
             return run(args)
         except RecursionError:
-            why = "chips that name each other in a row are nested too deeply; write some of them out flatter"
-            raise CommandError(f"the rules cannot be looked at: {why}") from None
+            from phenix.engine.check import TOO_DEEP
+
+            raise CommandError(f"the rules cannot be looked at: {TOO_DEEP}") from None
 
     return bounded
 

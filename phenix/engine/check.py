@@ -23,6 +23,7 @@ from phenix.engine.witness import SAMPLES, in_words
 
 __all__ = [
     "SUPPRESSED",
+    "TOO_DEEP",
     "Checks",
     "UnfinishedError",
     "answer",
@@ -34,6 +35,8 @@ __all__ = [
 
 SUPPRESSED: Final = tuple(c.Not(c.Field(name, Kind.BOOL, False)) for name in ("compression", "cancel_record"))
 """Where either is false the tagger switches every chip off."""
+TOO_DEEP: Final = "chips that name each other in a row are nested too deeply; write some of them out flatter"
+"""What is said of rules that this program's stack cannot follow."""
 _MOST_ANSWERS: Final = 20_000
 
 

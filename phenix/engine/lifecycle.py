@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from phenix.dsl.source import Source
 from phenix.engine.bundle import Bundle, compile_bundle
-from phenix.engine.check import failing_cases
+from phenix.engine.check import TOO_DEEP, failing_cases
 from phenix.engine.encode import date_text, ts_text
 from phenix.engine.query.request import Refusal
 from phenix.engine.rule_diff import RuleDiff, compare
@@ -158,8 +158,7 @@ def _compiled(sources: Sequence[Source], bits: Mapping[str, int]) -> Bundle | Re
         errors = tuple(one for one in found if one.severity == "error")
         wrong = errors if bundle is None else failing_cases(bundle.program)
     except RecursionError:
-        why = "chips that name each other in a row are nested too deeply; write some of them out flatter"
-        return Refusal("invalid_rules", f"These rules are not stored: {why}.")
+        return Refusal("invalid_rules", f"These rules are not stored: {TOO_DEEP}.")
     if bundle is not None and not wrong:
         return bundle
     if not wrong:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from phenix.engine.preflight import FAILURES, HEALTH_TIMEOUT, MISSING_CREDS, PORT_IN_USE
+from phenix.engine.preflight import CONFIG, FAILURES, HEALTH_TIMEOUT, MISSING_CREDS, PORT_IN_USE
 from phenix.ingest.terminal.client import InvalidRequestError, Terminal, TerminalError, UnreachableError
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "check_credentials",
     "exit_of",
     "healthy",
+    "of_settings",
     "preflight",
     "read_credentials",
     "wait_healthy",
@@ -91,6 +92,11 @@ class Report:
         if self.endpoints:
             report["endpoints"] = [asdict(endpoint) for endpoint in self.endpoints]
         return report | ({"pid": self.pid} if self.pid is not None else {})
+
+
+def of_settings(problems: Sequence[str]) -> Report:
+    """The report of settings that cannot be used, a sentence each."""
+    return Report([Check("settings", False, problem, CONFIG) for problem in problems])
 
 
 def exit_of(check: Check) -> int:

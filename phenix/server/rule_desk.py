@@ -158,7 +158,8 @@ async def _apart(module: str, asked: dict[str, Any]) -> dict[str, Any] | None:
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             out = await process.stdout.read()
         except BaseException:
-            process.kill()  # only then: to signal one that has just ended takes its exit status from who waits for it
+            if process.returncode is None:  # only then: to signal one that has ended takes its status from who waits
+                process.kill()
             raise
         finally:
             await process.wait()
